@@ -1,0 +1,30 @@
+# make tutorial: set up and run the tutorial's batch · make test: what CI runs · make check: the fast part, while editing
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTHON ?= python3
+
+.PHONY: tutorial test check bench clean
+
+tutorial: .venv/installed
+	$(BIN)/python batch.py --data data.jsonl
+
+test: tutorial check
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow"
+
+.venv/installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf .venv out .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,73 @@
+"""EvalFlow: score one answer against named statements with a judge, and sum up the lines."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from flowkit import background, metrics
+from flowkit.judge import judge
+from flowkit.model import resolve
+from flowkit.prompty import Prompt
+from flowkit.statements import read_statements
+
+BASE_DIR = Path(__file__).absolute().parent
+EXAMPLES = [
+    {
+        "answer": "ChatGPT is a conversational AI model developed by OpenAI.",
+        "statement": "It contains a brief explanation of ChatGPT.",
+        "explanation": "The answer says in one sentence what ChatGPT is and who developed it.",
+        "score": 5,
+    }
+]
+
+
+def check(answer: str, statement: str, model_config=None) -> dict:  # type: ignore
+    """Score how well `statement` applies to `answer`: {"score": 1 to 5 or None, "explanation": text}."""
+    verdict: dict[str, Any] = EvalFlow(model_config)(answer, {"statement": statement})["statement"]
+    return verdict
+
+
+class EvalFlow:
+    """Judge an answer by named statements; `model_config` as for ChatFlow, for the judge."""
+
+    # promptflow reads these annotations and knows few: no quotes, no `X | Y`, no `-> dict`.
+    def __init__(self, model_config=None) -> None:  # type: ignore[no-untyped-def]
+        self.model = resolve(model_config, judge=True)
+        self.prompt = Prompt.load(BASE_DIR / "eval_checklist.prompty")
+
+    def __call__(self, answer: str, statements: dict):  # type: ignore
+        """Return {"score": 1 to 5 or None, "explanation": text, ...} for every statement, judged at the same time.
+
+        statements: {name: text}, or the same as JSON text. A score of None means that the judge's reply could not be
+        read; a request that fails raises, for then nothing is known.
+        """
+        return background.run(self.judge(answer, statements))
+
+    async def judge(self, answer: str, statements: Any) -> dict[str, dict[str, Any]]:
+        """Do the same on the running event loop."""
+        named = read_statements(statements)
+        asked = [judge(self.model, self.prompt, answer, text, EXAMPLES) for text in named.values()]
+        verdicts = await asyncio.gather(*asked)
+        return {
+            name: {"score": verdict.score, "explanation": verdict.explanation, "prompt": self.prompt.digest}
+            for name, verdict in zip(named, verdicts, strict=True)
+        }
+
+    def __aggregate__(self, line_results: list) -> dict:  # type: ignore[type-arg]
+        """Return `average_<name>` for every statement name, the counts that make it honest, and `total`."""
+        return metrics.summary(line_results)
+
+
+if __name__ == "__main__":
+    flow = EvalFlow()
+    result = flow(
+        answer="ChatGPT is a conversational AI model developed by OpenAI. It is trained on a large body of text and on "
+        "people's ratings of its replies, answers questions, drafts and explains text and code, and can be wrong.",
+        statements={
+            "correctness": "It contains a detailed explanation of ChatGPT.",
+            "consise": "It is a consise statement.",
+        },
+    )
+    print(json.dumps(result, indent=4))
+    print(json.dumps(flow.__aggregate__([result]), indent=4))

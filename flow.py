@@ -1,0 +1,71 @@
+"""ChatFlow: load the prompt, fit the history to the token budget, stream one answer."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Optional
+
+from flowkit import tracing
+from flowkit.budget import fitted_messages
+from flowkit.completion import Reply, stream_text
+from flowkit.model import resolve
+from flowkit.prompty import Prompt
+from flowkit.tokens import load_vocabulary
+
+BASE_DIR = Path(__file__).absolute().parent
+
+
+class ChatFlow:
+    """Answer questions, one after the other, as a stream of text.
+
+    model_config: promptflow's OpenAIModelConfiguration or AzureOpenAIModelConfiguration, a dict of either's fields,
+    or None for what .env and the environment say, else the offline demonstration.
+    max_total_token: the most that the prompt and the longest reply (max_tokens in chat.prompty) may take together.
+    """
+
+    # promptflow reads these annotations and knows few: no quotes, no `X | Y`, no `from __future__ import annotations`.
+    def __init__(self, model_config=None, max_total_token: int = 1100) -> None:  # type: ignore[no-untyped-def]
+        self.model = resolve(model_config)
+        self.max_total_token = int(max_total_token)  # promptflow's command line passes its default as text
+        self.prompt = Prompt.load(BASE_DIR / "chat.prompty")
+        load_vocabulary(self.model.name)
+
+    # `-> str` is what promptflow wants to see of a flow that streams text; it is an async generator.
+    async def __call__(self, question: str = "What is ChatGPT?", chat_history: Optional[list] = None) -> str:  # type: ignore
+        """Yield the answer to `question` in pieces of text.
+
+        chat_history: oldest first, each {"role": "user" | "assistant" | "system", "content": text}.
+        Nothing is sent before the first step. Who may stop early wraps this in `contextlib.aclosing`.
+        """
+        async with aclosing(self.stream(question, chat_history)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def stream(
+        self, question: str, chat_history: Any = None, reply: Optional[Reply] = None
+    ) -> AsyncGenerator[str, None]:
+        """Do the same, and tell `reply` how the answer ended (finished or cut) and what it cost."""
+        inputs = {"question": question, "chat_history": chat_history}
+        with tracing.span("ChatFlow", "Function", inputs) as span:
+            messages = await fitted_messages(
+                self.prompt, self.model.name, question, chat_history, self.max_total_token, parent=span
+            )
+            async with aclosing(
+                stream_text(self.model, messages, self.prompt.parameters, reply, parent=span)
+            ) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+
+if __name__ == "__main__":
+    import asyncio
+    import sys
+
+    async def main() -> None:
+        """Print the answer as it comes."""
+        question = " ".join(sys.argv[1:]) or "What is Prompt flow?"
+        async for piece in ChatFlow()(question):  # type: ignore[attr-defined]
+            print(piece, end="", flush=True)
+        print()
+
+    asyncio.run(main())

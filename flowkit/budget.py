@@ -1,0 +1,70 @@
+"""A conversation's messages within a token budget."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from opentelemetry.trace import Span
+
+from flowkit import tracing
+from flowkit.history import Message, check_text, keep_newest, read_history
+from flowkit.prompty import Prompt
+from flowkit.tokens import count_tokens
+
+# Source: https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken, as in promptflow's own estimate.
+TOKENS_PER_MESSAGE = 3
+TOKENS_BEFORE_REPLY = 3
+LONG_TEXT = 20_000  # characters; counting more would hold up the event loop for milliseconds
+
+log = logging.getLogger(__name__)
+
+
+async def fitted_messages(
+    prompt: Prompt,
+    model_name: str,
+    question: str,
+    chat_history: Any,
+    max_total_token: int,
+    parent: Span | None = None,
+) -> list[Message]:
+    """Render the prompt with `question` and the newest messages of the history that leave room for the longest reply.
+
+    max_total_token: prompt and the prompt's `max_tokens` together, as in the tutorial. A question that is too long
+    by itself is sent all the same, with a warning that gives both numbers.
+    Raises TypeError or ValueError for a question that is not text and for a history that is none.
+    """
+    check_text(question, "question")
+    history = read_history(chat_history)
+    with tracing.span(
+        prompt.name, "Function", {"question": question, "max_total_token": max_total_token}, parent
+    ) as span:
+        alone = await estimate_tokens(prompt, model_name, prompt.messages(question=question, chat_history=[]))
+        if alone > max_total_token:
+            log.warning("the question takes %d tokens, the budget is %d; sent without history", alone, max_total_token)
+
+        async def cost(message: Message) -> int:
+            return await message_tokens(message, model_name)
+
+        kept = await keep_newest(history, cost, max_total_token - alone)
+        messages = prompt.messages(question=question, chat_history=kept)
+        tracing.record_prompt(span, prompt.template, {"question": question, "chat_history": kept})
+        tracing.record_output(span, messages)
+    return messages
+
+
+async def estimate_tokens(prompt: Prompt, model_name: str, messages: list[Message]) -> int:
+    """Return the tokens of `messages` and of the longest reply; promptflow's `estimate_token_count` says the same."""
+    counts = [await message_tokens(message, model_name) for message in messages]
+    return sum(counts) + TOKENS_BEFORE_REPLY + prompt.max_tokens
+
+
+async def message_tokens(message: Message, model_name: str) -> int:
+    """Return what one message adds to a prompt, in tokens."""
+    content = message["content"]
+    if len(content) > LONG_TEXT:
+        counted = await asyncio.to_thread(count_tokens, content, model_name)
+    else:
+        counted = count_tokens(content, model_name)
+    return TOKENS_PER_MESSAGE + count_tokens(message["role"], model_name) + counted

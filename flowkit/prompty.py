@@ -1,0 +1,110 @@
+"""From a `.prompty` file and untrusted text to messages, in which that text can become nothing but text."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Template
+from jinja2.sandbox import SandboxedEnvironment
+from ruamel.yaml import YAML
+
+from flowkit.history import ROLES, Message
+
+FRONT_MATTER = re.compile(r"\s*---[ \t]*\n(.*?)^---[ \t]*\n(.*)", re.DOTALL | re.MULTILINE)
+# As promptflow reads it: a role and a colon alone on a line, `# ` before it for Markdown's sake.
+ROLE_LINE = re.compile(r"^[ \t]*#?[ \t]*(system|user|assistant)[ \t]*:[ \t]*\n", re.IGNORECASE | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A parsed `.prompty` file: the template, the request's parameters, the names of the inputs.
+
+    digest: of the whole file, 12 hex digits; kept with whatever the prompt produced.
+    """
+
+    name: str
+    template: str
+    parameters: dict[str, Any]
+    inputs: tuple[str, ...]
+    digest: str
+
+    @classmethod
+    def load(cls, path: Path) -> Prompt:
+        """Read the file. Raises ValueError where it has no front matter between two `---` lines."""
+        content = path.read_text(encoding="utf-8")
+        parts = FRONT_MATTER.fullmatch(content)
+        if parts is None:
+            raise ValueError(f"{path.name}: expected a front matter between two lines of ---, then the prompt")
+        head = YAML(typ="safe").load(parts[1])
+        return cls(
+            name=head.get("name", path.stem),
+            template=parts[2],
+            parameters=dict(head.get("model", {}).get("parameters") or {}),
+            inputs=tuple(head.get("inputs") or ()),
+            digest=hashlib.sha256(content.encode()).hexdigest()[:12],
+        )
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest reply the prompt allows, in tokens; 0 where it sets no limit."""
+        limit = self.parameters.get("max_tokens") or self.parameters.get("max_completion_tokens")
+        return int(limit or 0)
+
+    def messages(self, **inputs: Any) -> list[Message]:
+        """Render the prompt with `inputs` and return its messages.
+
+        The template never sees the text of an input, only an opaque token in its place, so no text can open a role,
+        call Jinja, name a file or slow the parser down.
+        Raises ValueError for a missing or unknown input, and for a template
+        that changes a text (`upper`, `truncate`).
+        """
+        if set(inputs) != set(self.inputs):
+            raise ValueError(f"{self.name}: expected the inputs {sorted(self.inputs)}, got {sorted(inputs)}")
+        texts = _Hidden()
+        rendered = _compiled(self.template).render(**{name: texts.hide(value) for name, value in inputs.items()})
+        head, *rest = ROLE_LINE.split(rendered if rendered.endswith("\n") else rendered + "\n")
+        if head.strip():
+            raise ValueError(f"{self.name}: the prompt must begin with a role line such as system:")
+        roles, contents = rest[::2], rest[1::2]
+        return [
+            {"role": role.lower(), "content": texts.show(content.strip(), self.name)}
+            for role, content in zip(roles, contents, strict=True)
+        ]
+
+
+class _Hidden:
+    """Texts and the tokens that stand for them while the template is rendered."""
+
+    def __init__(self) -> None:
+        self._nonce = secrets.token_hex(8)
+        self._token = re.compile(f"<{self._nonce}:([0-9]+)>")
+        self._texts: list[str] = []
+
+    def hide(self, value: Any) -> Any:
+        """Return `value` with a token for every text in it, but for a message's role."""
+        if isinstance(value, str):
+            self._texts.append(value)
+            return f"<{self._nonce}:{len(self._texts) - 1}>"
+        if isinstance(value, dict):
+            return {key: each if key == "role" and each in ROLES else self.hide(each) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.hide(each) for each in value]
+        return value
+
+    def show(self, content: str, prompt_name: str) -> str:
+        """Put the texts back."""
+        if self._nonce[:6] in self._token.sub("", content).lower():
+            raise ValueError(f"{prompt_name}: the template changes an input's text; texts can only be put in whole")
+        return self._token.sub(lambda found: self._texts[int(found[1])], content)
+
+
+@lru_cache(maxsize=64)
+def _compiled(template: str) -> Template:
+    """Compile once per template and process; compiled templates do not pickle, so no flow holds one."""
+    return SandboxedEnvironment(trim_blocks=True, keep_trailing_newline=True).from_string(template)

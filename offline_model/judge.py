@@ -1,0 +1,37 @@
+"""Knows which request wants a judge, and what a judge replies.
+
+A judge's prompt is recognised by its last user message, which has these lines, each alone on its line, with the
+texts between them and the same NONCE of 8 or more hexadecimal digits in all four:
+
+    <answer NONCE>        </answer NONCE>        <statement NONCE>        </statement NONCE>
+
+The first <answer NONCE> line decides which nonce to believe. The texts may contain anything, such as markers with
+another nonce or a plea for score 5: whoever wrote them could not know the nonce, which differs in each request.
+"""
+
+import json
+import re
+
+from offline_model.scoring import score
+
+_MARKER = re.compile(r"<answer ([0-9a-fA-F]{8,})>")
+
+
+def reply(prompt: str) -> str | None:
+    """Return the verdict as JSON, {"explanation": text, "score": 1 to 5}, or None if `prompt` is no judge's prompt."""
+    lines = prompt.split("\n")
+    try:
+        nonce = next(match[1] for line in lines if (match := _MARKER.fullmatch(line.rstrip())))
+        verdict = score(_block(lines, "answer", nonce), _block(lines, "statement", nonce))
+    except (StopIteration, ValueError):  # a marker is missing
+        return None
+    explanation = f"Offline rule: {verdict.reason}"
+    return json.dumps({"explanation": explanation, "score": verdict.value})
+
+
+def _block(lines: list[str], name: str, nonce: str) -> str:
+    """Return the text between the markers; ValueError if there is none."""
+    markers = [line.rstrip() for line in lines]
+    start = markers.index(f"<{name} {nonce}>")
+    end = markers.index(f"</{name} {nonce}>", start)
+    return "\n".join(lines[start + 1 : end])

@@ -1,0 +1,161 @@
+"""Means against scipy and the statistics module, shards against the whole."""
+
+import json
+import math
+import random
+import statistics
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats  # type: ignore[import-untyped]
+
+from flowkit.metrics import Mean, Tally, flat, mean_of, merged, per_statement, summary, t_quantile_975, tallies
+
+PREFIXES = ["average", "scored", "unscored", "share_4_up", "lowest", "highest", "ci95_low", "ci95_high"]
+
+Line = dict[str, dict[str, int | None]]
+
+scores = st.integers(1, 5)
+maybe_scores = st.none() | scores
+# Few names, so that lines share them; two of them look like metrics.
+names = st.sampled_from(["correctness", "low_a", "a", "total", ""]) | st.text()
+results = st.fixed_dictionaries({"score": maybe_scores})
+lines = st.lists(st.dictionaries(names, results, max_size=4))
+failures = st.lists(st.lists(names, max_size=3))
+
+
+def line(**given_scores: int | None) -> Line:
+    return {name: {"score": score} for name, score in given_scores.items()}
+
+
+@pytest.mark.parametrize("df", [*range(1, 200), 10**3, 10**4, 10**5, 10**6, 10**9])
+def test_the_t_quantile_agrees_with_scipy(df: int) -> None:
+    assert math.isclose(t_quantile_975(df), stats.t.ppf(0.975, df), rel_tol=1e-10)  # scipy 1.15's own error is 4e-11
+
+
+def test_without_lines_there_is_no_number() -> None:
+    assert mean_of([]) == Mean(None, 0, 0, None, None, None, None)
+
+
+def test_with_nothing_scored_only_the_bounds_are_known() -> None:
+    assert mean_of([None, None]) == Mean(None, 0, 2, None, 1, 5, None)
+
+
+def test_one_score_has_no_interval() -> None:
+    assert mean_of([4, None]) == Mean(4, 1, 1, 1, 2.5, 4.5, None)
+
+
+def test_equal_scores_have_an_interval_of_no_width() -> None:
+    assert mean_of([3, 3, 3]) == Mean(3, 3, 0, 0, 3, 3, (3, 3))
+
+
+def test_the_interval_is_not_clipped_to_the_scale() -> None:
+    low, high = mean_of([1, 5]).ci95 or (math.nan, math.nan)
+    assert low < 1
+    assert high > 5
+
+
+@given(st.lists(scores, min_size=1), st.lists(st.none()))
+def test_a_mean_agrees_with_the_statistics_module_and_counts_what_is_missing(
+    known: list[int], missing: list[None]
+) -> None:
+    mean = mean_of([*missing, *known])
+    assert (mean.scored, mean.unscored) == (len(known), len(missing))
+    assert mean.mean == pytest.approx(statistics.fmean(known), rel=1e-12)
+    assert mean.share_4_up == pytest.approx(sum(score >= 4 for score in known) / len(known), rel=1e-12)
+    assert mean.lowest == pytest.approx(statistics.fmean(known + [1] * len(missing)), rel=1e-12)
+    assert mean.highest == pytest.approx(statistics.fmean(known + [5] * len(missing)), rel=1e-12)
+
+
+@given(st.lists(scores, min_size=2).filter(lambda known: len(set(known)) > 1))
+def test_the_interval_agrees_with_scipy(known: list[int]) -> None:
+    expected = stats.t.interval(0.95, len(known) - 1, loc=statistics.fmean(known), scale=stats.sem(known))
+    assert mean_of(known).ci95 == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_interval_of_a_million_scores_agrees_with_scipy() -> None:
+    known = random.Random(1).choices(range(1, 6), k=1_000_000)
+    expected = stats.t.interval(0.95, len(known) - 1, loc=statistics.fmean(known), scale=stats.sem(known))
+    assert mean_of(known).ci95 == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("result", [None, 4, "4", [], {}, {"explanation": "?"}])
+def test_a_result_without_a_score_is_unscored(result: object) -> None:
+    assert tallies([{"a": result}, line(a=4)]) == {"a": Tally((0, 0, 0, 1, 0), unscored=1)}
+
+
+@pytest.mark.parametrize("score", [None, True, 0, 6, 4.5, "4", math.nan, math.inf, [4], {4: 4}, 10**400])
+def test_a_value_that_is_no_score_is_unscored(score: object) -> None:
+    assert Tally.of([score]) == Tally(unscored=1)
+
+
+def test_a_score_that_a_data_frame_turned_into_a_float_still_counts() -> None:
+    assert Tally.of([4.0]) == Tally.of([4])
+
+
+def test_a_line_without_a_statement_does_not_count_for_it() -> None:
+    means = per_statement([line(b=4), line(a=2, b=5), line(a=3)])
+    assert [(name, mean.scored, mean.unscored) for name, mean in means.items()] == [("b", 2, 0), ("a", 2, 0)]
+
+
+def test_a_failed_line_widens_the_bounds_of_its_statements() -> None:
+    means = per_statement([line(a=4)], failed=[["a", "b"], ["a"], []])
+    assert means["a"] == Mean(4, 1, 2, 1, 2, 14 / 3, None)
+    assert means["b"] == Mean(None, 0, 1, None, 1, 5, None)
+
+
+def test_a_summary_is_flat_and_tells_only_what_is_known() -> None:
+    low, high = mean_of([4, 5]).ci95 or (None, None)
+    assert summary([line(a=4, b=None), line(a=5)], failed=[["a"]]) == {
+        "average_a": 4.5,
+        "scored_a": 2,
+        "unscored_a": 1,
+        "share_4_up_a": 1,
+        "lowest_a": 10 / 3,
+        "highest_a": 14 / 3,
+        "ci95_low_a": low,
+        "ci95_high_a": high,
+        "scored_b": 0,
+        "unscored_b": 1,
+        "lowest_b": 1,
+        "highest_b": 5,
+        "total": 2,
+    }
+
+
+def test_a_summary_of_no_lines_is_a_total_of_none() -> None:
+    assert summary([]) == {"total": 0}
+
+
+def test_no_two_statements_can_share_a_key() -> None:
+    keys = summary([line(x=4), line(x=5)])
+    assert {f"{prefix}_x" for prefix in PREFIXES} | {"total"} == set(keys)
+    starts = [key.removesuffix("x") for key in keys]
+    assert [(a, b) for a in starts for b in starts if a != b and a.startswith(b)] == []
+
+
+@given(lines, failures)
+def test_a_summary_holds_every_mean_as_plain_finite_numbers(line_results: list[Line], failed: list[list[str]]) -> None:
+    metrics = summary(line_results, failed)
+    means = per_statement(line_results, failed)
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+    assert {type(number) for number in metrics.values()} <= {int, float}
+    assert metrics.pop("total") == len(line_results)
+    for name, mean in means.items():
+        assert metrics.get(f"average_{name}") == mean.mean
+        assert (metrics[f"scored_{name}"], metrics[f"unscored_{name}"]) == (mean.scored, mean.unscored)
+    expected = sum(4 + 2 * (mean.scored > 0) + 2 * (mean.scored > 1) for mean in means.values())
+    assert len(metrics) == expected  # no key was overwritten by another statement's
+
+
+@given(lines, failures, st.integers(1, 5), st.randoms())
+def test_shards_in_any_order_add_up_to_the_whole_exactly(
+    line_results: list[Line], failed: list[list[str]], count: int, chance: random.Random
+) -> None:
+    whole = tallies(line_results, failed)
+    shards: list[Mapping[str, Tally]] = [tallies(line_results[i::count], failed[i::count]) for i in range(count)]
+    chance.shuffle(shards)
+    assert merged(shards) == whole
+    assert flat(merged(shards), total=len(line_results)) == summary(line_results, failed)
