@@ -9,13 +9,16 @@ tutorial: .venv/installed
 	$(BIN)/python batch.py --data data.jsonl
 
 test: tutorial check
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+bench: .venv/installed-dev
+	$(BIN)/python -m benchmarks.streaming
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -161,6 +162,8 @@ def _limits(given: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str,
 def _fields_of(model_config: Any) -> dict[str, Any]:
     if is_dataclass(model_config) and not isinstance(model_config, type):
         model_config = asdict(model_config)
+    if isinstance(model_config, str) and model_config.lstrip().startswith("{"):
+        model_config = json.loads(model_config)  # `pf flow test --init` hands it over as text
     if not isinstance(model_config, Mapping):
         expected = "OpenAIModelConfiguration, AzureOpenAIModelConfiguration, a dict of their fields or None"
         raise TypeError(f"model_config must be {expected}, got {type(model_config).__name__}")

@@ -20,7 +20,23 @@ import wrapt
 log = logging.getLogger(__name__)
 
 
-async def _stringify_generator_output_async(self: Any, outputs: dict[str, Any]) -> dict[str, Any]:
+_originals: dict[str, Any] = {}
+
+
+def replace(owner: type, method: str, repair: Callable[..., Any], written_for: str) -> None:
+    """Put `repair` in the place of a method, if the SHA-256 of that method's source begins as expected."""
+    original = getattr(owner, method, None)
+    if original is repair:
+        return
+    found = hashlib.sha256(inspect.getsource(original).encode()).hexdigest()[:16] if original else "missing"
+    if found != written_for:
+        log.warning("promptflow's %s.%s is not the one we know (%s): left alone", owner.__name__, method, found)
+        return
+    _originals[method] = original
+    setattr(owner, method, repair)
+
+
+async def _join_streams(self: Any, outputs: dict[str, Any]) -> dict[str, Any]:
     """Join what streams. The original waits with `asyncio.wait`, which keeps an error to itself."""
     for name, output in outputs.items():
         if isinstance(output, AsyncIterator):
@@ -30,45 +46,29 @@ async def _stringify_generator_output_async(self: Any, outputs: dict[str, Any]) 
     return outputs
 
 
-def _construct_line_result(self: Any, output: Any, run_info: Any) -> Any:
+def _line_result(self: Any, output: Any, run_info: Any) -> Any:
     """Return a failed line without its output: that is the broken stream, which no process can hand to another."""
     failed = run_info.status.value == "Failed"
     return _originals["_construct_line_result"](self, None if failed else output, run_info)
 
 
-def __init__(self: Any, custom_dimensions: Any, enable_telemetry: bool) -> None:
-    """Build no exporter where telemetry is off: it would ask a server of its maker's for settings, and go on asking."""
+def _make_handler(self: Any, custom_dimensions: Any, enable_telemetry: bool) -> None:
+    """Build no exporter where telemetry is off: it would ask its maker's server for settings, and go on asking."""
     if enable_telemetry:
         _originals["__init__"](self, custom_dimensions, enable_telemetry)
     else:
-        logging.Handler.__init__(self)
+        opentelemetrys_handler: Any = type(self).__mro__[1]
+        opentelemetrys_handler.__init__(self)  # which reports to nobody
         self._is_telemetry_enabled = False
-
-
-def replace(owner: type, repair: Callable[..., Any], written_for: str) -> None:
-    """Put `repair` in the place of the method of its name, if the SHA-256 of that one's source begins as expected."""
-    original = getattr(owner, repair.__name__, None)
-    if original is repair:
-        return
-    found = hashlib.sha256(inspect.getsource(original).encode()).hexdigest()[:16] if original else "missing"
-    if found != written_for:
-        name = f"{owner.__name__}.{repair.__name__}"
-        log.warning("promptflow's %s is not the one we know (%s): left as it is; streamed lines may fail", name, found)
-        return
-    _originals[repair.__name__] = original
-    setattr(owner, repair.__name__, repair)
-
-
-_originals: dict[str, Any] = {}
 
 
 @wrapt.when_imported("promptflow.executor._script_executor")
 def _repair_engines(module: ModuleType) -> None:
     """Both: worker processes and one event loop."""
-    replace(module.ScriptExecutor.__mro__[1], _stringify_generator_output_async, "a1a057476cbf0fa0")
-    replace(module.ScriptExecutor, _construct_line_result, "3a98b0af968c7bf3")
+    replace(module.FlowExecutor, "_stringify_generator_output_async", _join_streams, "a1a057476cbf0fa0")
+    replace(module.ScriptExecutor, "_construct_line_result", _line_result, "3a98b0af968c7bf3")
 
 
 @wrapt.when_imported("promptflow._sdk._telemetry.logging_handler")
 def _repair_telemetry(module: ModuleType) -> None:
-    replace(module.PromptFlowSDKLogHandler, __init__, "710e7e8eb919f830")
+    replace(module.PromptFlowSDKLogHandler, "__init__", _make_handler, "710e7e8eb919f830")

@@ -1,4 +1,4 @@
-"""Run the notebook from a clean kernel. `python -m tests.notebook` keeps the outputs, without a path of this machine."""
+"""Run the notebook from a clean kernel; `python -m tests.notebook` keeps what it shows, without any path."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
@@ -16,9 +17,9 @@ PROJECT = Path(__file__).absolute().parent.parent
 NOTEBOOK = PROJECT / "chat-stream-with-async-flex-flow.ipynb"
 
 
-def execute(folder: Path, environment: dict[str, str]) -> nbformat.NotebookNode:
+def execute(folder: Path, environment: dict[str, str]) -> Any:
     """Run the notebook of the project copy in `folder` with nothing in the environment but `environment`."""
-    notebook = nbformat.read(folder / NOTEBOOK.name, as_version=4)
+    notebook = nbformat.read(folder / NOTEBOOK.name, as_version=4)  # type: ignore[no-untyped-call]
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     here = {"metadata": {"path": str(folder)}}
@@ -34,7 +35,7 @@ def copy_of_project(folder: Path) -> Path:
     for name in filter(None, names.decode().split("\0")):
         if (PROJECT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(PROJECT / name, copy / name)
+            shutil.copy2(PROJECT / name, copy / name)
     return copy
 
 
@@ -55,7 +56,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         home, folder = Path(temporary) / "home", copy_of_project(Path(temporary))
         notebook = execute(folder, clean_environment(home))
-        NOTEBOOK.write_text(without_paths(nbformat.writes(notebook), folder, home) + "\n", encoding="utf-8")
+        shown = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+        NOTEBOOK.write_text(without_paths(shown, folder, home) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ REPLIES = [
     ('Here you are:\n{"score": 4}', 4, "lenient"),
     ('{"score": 4}\nI hope this helps!', 4, "lenient"),
     ('It\'s "fine: {"score": 4} isn\'t it', 4, "lenient"),
+    ('So: {"explanation": "the sign \\"}", "score": 4}', 4, "lenient"),
     ('[{"score": 4}]', 4, "lenient"),
     ('\ufeff{"score": 4}', 4, "lenient"),
     ('For example {"score": 1}. My verdict: {"score": 4}', 4, "lenient"),

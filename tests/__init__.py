@@ -1,0 +1,1 @@
+"""The tests; `make check` runs those that take moments, `make test` all."""

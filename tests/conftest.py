@@ -1,0 +1,45 @@
+"""Every test starts without a configured model, in an empty home, with promptflow kept to this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chat_server import ChatServer, chat_server
+
+PROJECT = Path(__file__).absolute().parent.parent
+CONFIGURED = ("OPENAI_", "AZURE_OPENAI_", "JUDGE_MODEL", "MODEL_", "PF_")
+
+
+def new_home(home: Path) -> dict[str, str]:
+    """Make a home and return the variables that lead there; promptflow in it reports nothing and starts no service."""
+    settings = home / ".promptflow"
+    settings.mkdir(parents=True)
+    (settings / "pf.yaml").write_text("telemetry:\n  enabled: false\ntrace:\n  destination: none\n")
+    (settings / "pf_version_check.json").write_text('{"last_check_time": "2999-01-01 00:00:00.000000"}')
+    offline = {"APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true"}  # promptflow asks for settings even so
+    return {"HOME": str(home), "PF_HOME_DIRECTORY": str(settings), **offline}
+
+
+def pytest_configure() -> None:
+    """Set the environment before anything imports promptflow, which reads it then."""
+    for name in [name for name in os.environ if name.startswith(CONFIGURED)]:
+        del os.environ[name]
+    os.environ.update(new_home(Path(tempfile.mkdtemp(prefix="flow-tests-"))))
+
+
+def pytest_unconfigure() -> None:
+    """Remove that home."""
+    shutil.rmtree(os.environ["HOME"], ignore_errors=True)
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    """Return a running server that does as told."""
+    with chat_server() as running:
+        yield running

@@ -1,0 +1,174 @@
+"""The main job as a program: what it prints and writes, how it exits, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import batch
+from tests.chat_server import Act, Answer, ChatServer, Status
+from tests.conftest import new_home
+
+PROJECT = Path(__file__).absolute().parent.parent
+ROWS = [
+    {"question": f"Question {i}?", "statements": {"short": "It is short.", "right": "It is right."}} for i in range(6)
+]
+VERDICT = Answer(deltas=['{"explanation": "So it seems.", "score": 4}'])
+
+pytestmark = [pytest.mark.slow]
+
+
+def written(tmp_path: Path, rows: list[dict[str, Any]]) -> str:
+    data = tmp_path / "lines.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(data)
+
+
+def rows_of(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "details.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def metrics_of(out: Path) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    return figures
+
+
+@pytest.fixture
+def at_server(server: ChatServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ChatServer:
+    """Let the environment name the server, as a person would."""
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-never-shown-1234")
+    monkeypatch.chdir(tmp_path)
+    server.usual = lambda body: Answer(deltas=["An", " answer."]) if body.get("stream") else VERDICT
+    return server
+
+
+def test_every_line_is_answered_judged_and_written_in_input_order(
+    at_server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert batch.main(["--data", written(tmp_path, ROWS), "--out", "out"]) == 0
+    rows = rows_of(tmp_path / "out")
+    assert [row["question"] for row in rows] == [row["question"] for row in ROWS]
+    assert {row["answer"] for row in rows} == {"An answer."}
+    assert {verdict["score"] for row in rows for verdict in row["verdicts"].values()} == {4}
+    figures = metrics_of(tmp_path / "out")
+    assert (figures["average_short"], figures["scored_right"]) == (4.0, 6)
+    assert [figures[name] for name in ("total", "answered", "judged", "failed")] == [6, 6, 6, 0]
+    printed = capsys.readouterr().out
+    assert "6 lines: 6 answered, 6 judged, 0 failed" in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    assert set(figures) & {"scored_line_number"} == set()
+
+
+def test_a_line_that_fails_keeps_its_error_and_the_others_their_results(
+    at_server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def act(body: dict[str, Any]) -> Act:
+        asked = body["messages"][-1]["content"]
+        if body.get("stream"):
+            return Status(400, "refused on purpose") if "Question 2" in asked else Answer(deltas=[asked])
+        return Status(400, "no judge today") if "Question 4" in asked else VERDICT
+
+    at_server.usual = act
+    assert batch.main(["--data", written(tmp_path, ROWS), "--out", "out"]) == 3
+    rows = rows_of(tmp_path / "out")
+    assert [i for i, row in enumerate(rows) if row["error"]] == [2, 4]
+    assert "refused on purpose" in rows[2]["error"]
+    assert (rows[2]["answer"], rows[4]["answer"]) == (None, "Question 4?")
+    assert "no judge today" in rows[4]["error"]
+    figures = metrics_of(tmp_path / "out")
+    assert [figures[name] for name in ("total", "answered", "judged", "failed")] == [6, 5, 4, 2]
+    assert (figures["scored_short"], figures["unscored_short"]) == (4, 2)
+    assert figures["lowest_short"] == pytest.approx((4 * 4 + 2 * 1) / 6)
+    assert "6 lines: 5 answered, 4 judged, 2 failed" in capsys.readouterr().out
+
+
+def test_when_every_line_fails_the_run_says_so(at_server: ChatServer, tmp_path: Path) -> None:
+    at_server.usual = Status(401, "no")
+    assert batch.main(["--data", written(tmp_path, ROWS), "--out", "out"]) == 3
+    assert metrics_of(tmp_path / "out")["failed"] == 6
+
+
+def test_as_many_lines_are_in_flight_as_asked_for(at_server: ChatServer, tmp_path: Path) -> None:
+    at_server.usual = lambda body: Answer(first_s=0.2) if body.get("stream") else VERDICT
+    data = written(tmp_path, [{"question": "Hello?"}] * 20)
+    assert batch.main(["--data", data, "--out", "out", "--concurrency", "5"]) == 0
+    assert at_server.most_in_flight == 5
+
+
+BAD_DATA = [
+    (None, "cannot be read: No such file or directory"),
+    (b"", "is empty"),
+    (b"\n \n", "is empty"),
+    (b'{"question": "ok"}\n{bad\n', "data.jsonl line 2: expected a JSON object, got text that is no JSON"),
+    (b'\n["question"]\n', "data.jsonl line 2: expected a JSON object such as"),
+    (b'{"questio": "?"}', "line 1: 'question' is missing; the line has 'questio'"),
+    (b'{"question": 5}', "line 1: 'question' must be text, got int"),
+    (b'{"question": "\\ud800"}', "'question': character 0 is half of a surrogate pair"),
+    (b'{"question": "?", "chat_history": {}}', "chat_history must be a list of messages, got dict"),
+    (b'{"question": "?", "chat_history": ["hi"]}', "chat_history[0] must be an object with role and content, got str"),
+    (
+        b'{"question": "?", "chat_history": [{"role": "robot", "content": ""}]}',
+        "chat_history[0]: role must be one of system, user, assistant, got 'robot'",
+    ),
+    (b'{"question": "?", "statements": ["good"]}', "'statements' must be an object of name to text, got ['good']"),
+    (b'{"question": "?", "statements": {"good": 1}}', "statement 'good' must be text, got int"),
+    ("{}".encode("utf-16"), "expected UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("content", "says"), BAD_DATA, ids=[says[:40] for _, says in BAD_DATA])
+def test_bad_data_gets_one_clear_line_and_nothing_is_sent(
+    at_server: ChatServer, tmp_path: Path, content: bytes | None, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (tmp_path / "data.jsonl").write_bytes(content)
+    assert batch.main([]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("batch.py: data.jsonl")
+    assert says in said
+    assert said.count("\n") == 1
+    assert at_server.requests == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--concurrency", "0"], ["--concurrency", "many"], ["--speed", "9"]])
+def test_bad_arguments_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        batch.main(arguments)
+    assert left.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_half_an_azure_configuration_gets_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://x.openai.azure.com")
+    assert batch.main(["--data", written(tmp_path, ROWS)]) == 2
+    said = capsys.readouterr().err
+    assert "half configured: AZURE_OPENAI_DEPLOYMENT and AZURE_OPENAI_API_KEY missing" in said
+    assert said.count("\n") == 1
+
+
+def test_as_a_program_it_runs_offline_from_any_folder_and_leaves_only_its_output(tmp_path: Path) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    environment = {**os.environ, **new_home(tmp_path / "home")}
+    command = [sys.executable, str(PROJECT / "batch.py"), "--data", str(PROJECT / "data.jsonl")]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "3 lines: 3 answered, 3 judged, 0 failed" in done.stdout
+    assert "no language model" in done.stderr
+    assert [path.name for path in folder.iterdir()] == ["out"]
+    figures = metrics_of(folder / "out")
+    assert figures["average_correctness"] == 5.0
+    assert figures["total"] == 3

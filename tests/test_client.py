@@ -1,0 +1,89 @@
+"""One client per event loop and service: shared, and closed with its loop."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from flowkit.client import shared_client
+from flowkit.model import Service
+from tests.chat_server import Answer, ChatServer
+
+PROJECT = Path(__file__).absolute().parent.parent
+SERVICE = Service("http://127.0.0.1:9/v1", "a-key")
+
+
+def test_one_loop_has_one_client_per_service_and_another_loop_another() -> None:
+    async def clients() -> tuple[int, int, int]:
+        same, again = await asyncio.gather(shared_client(SERVICE), shared_client(SERVICE))
+        other = await shared_client(Service("http://127.0.0.1:9/v1", "another-key"))
+        return id(same), id(again), id(other)
+
+    one, same, other = asyncio.run(clients())
+    assert one == same != other
+
+
+def test_the_client_is_closed_when_its_loop_ends() -> None:
+    async def main() -> object:
+        return await shared_client(SERVICE)
+
+    assert asyncio.run(main()).is_closed()  # type: ignore[attr-defined]
+
+
+PROGRAM = """
+import asyncio, sys
+from flow import ChatFlow
+chat_flow = ChatFlow({"model": "gpt-4o", "base_url": sys.argv[1], "api_key": "a-key"})
+async def one(leave_early):
+    async for piece in chat_flow("Hello?"):
+        if leave_early:
+            break
+async def main():
+    await asyncio.gather(*(one(leave_early=i % 2) for i in range(20)))
+for _ in range(3):
+    asyncio.run(main())
+"""
+
+
+def test_three_loops_one_after_the_other_leave_nothing_behind(server: ChatServer) -> None:
+    strict = [sys.executable, "-X", "dev", "-W", "error", "-c", PROGRAM, server.base_url]
+    done = subprocess.run(strict, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len(server.requests) == 60
+
+
+def test_one_flow_is_called_from_several_threads_with_a_loop_each(server: ChatServer) -> None:
+    from flow import ChatFlow
+
+    chat_flow = ChatFlow({"model": "gpt-4o", "base_url": server.base_url, "api_key": "a-key"})
+    answers: list[str] = []
+
+    async def one() -> None:
+        answers.append("".join([piece async for piece in chat_flow.stream("Hello?")]))
+
+    threads = [threading.Thread(target=lambda: asyncio.run(one())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == ["Hello there."] * 8
+
+
+def test_a_hundred_chats_are_in_flight_at_once_and_the_loop_runs_freely(server: ChatServer) -> None:
+    from flow import ChatFlow
+
+    server.usual = Answer(first_s=0.3)
+    chat_flow = ChatFlow({"model": "gpt-4o", "base_url": server.base_url, "api_key": "a-key"})
+
+    async def one() -> str:
+        return "".join([piece async for piece in chat_flow.stream("Hello?")])
+
+    async def main() -> list[str]:
+        await one()
+        return await asyncio.gather(*(one() for _ in range(100)))
+
+    assert asyncio.run(main()) == ["Hello there."] * 100
+    assert server.most_in_flight == 100

@@ -1,0 +1,103 @@
+"""The README's commands, typed one after the other in a copy of the project, offline, in an empty home."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import new_home
+from tests.notebook import clean_environment, copy_of_project
+
+pytestmark = [pytest.mark.slow]
+
+README = Path(__file__).absolute().parent.parent / "README.md"
+REFUSED = "pf run create --flow flow.py --data data.jsonl"
+RECURSIVE = "make test"  # runs this test
+
+
+@dataclass
+class Typed:
+    """A command with the output that the README shows, and what came."""
+
+    command: str
+    shown: list[str]
+    code: int = -1
+    printed: str = ""
+
+
+def commands() -> list[Typed]:
+    """Return the commands of the README's console blocks."""
+    typed: list[Typed] = []
+    for block in re.findall(r"```console\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                typed.append(Typed(line[2:], []))
+            elif line:
+                typed[-1].shown.append(line)
+    return typed
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the project that finds its set-up done: that part is `make test` itself."""
+    copy = copy_of_project(tmp_path_factory.mktemp("readme"))
+    (copy / ".venv").symlink_to(sys.prefix)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def session(folder: Path) -> dict[str, Typed]:
+    """Type all commands in order."""
+    environment = {**clean_environment(folder.parent / "home"), **new_home(folder.parent / "home")}
+    typed = {each.command: each for each in commands() if each.command != RECURSIVE}
+    for each in typed.values():
+        done = subprocess.run(
+            ["bash", "-c", each.command], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+        )
+        each.code, each.printed = done.returncode, done.stdout + done.stderr
+    return typed
+
+
+def figures_in(typed: Typed) -> dict[str, Any]:
+    found = re.search(r"^\{\n.*?^\}", typed.printed, re.DOTALL | re.MULTILINE)
+    assert found, typed.printed
+    figures: dict[str, Any] = json.loads(found[0])
+    return figures
+
+
+def test_every_command_works_and_prints_what_the_readme_shows(session: dict[str, Typed]) -> None:
+    for typed in session.values():
+        assert (typed.code == 0) == (typed.command != REFUSED), f"{typed.command}: {typed.printed}"
+        for line in typed.shown:
+            assert line.strip() in typed.printed, f"{typed.command} did not print: {line}"
+
+
+def test_the_first_output_is_the_one_of_the_tutorial(session: dict[str, Typed]) -> None:
+    shown = README.read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
+    assert shown.strip() in session["make tutorial"].printed
+
+
+def test_promptflow_runs_complete_without_a_failed_line(session: dict[str, Typed]) -> None:
+    runs = [typed for typed in session.values() if typed.command.startswith("pf run create") and typed.code == 0]
+    assert len(runs) == 4
+    for typed in runs:
+        run = figures_in(typed)
+        assert run["status"] == "Completed"
+        assert len((Path(str(run["output"])) / "output.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_the_evaluation_of_a_run_gives_the_tutorials_metrics(session: dict[str, Typed]) -> None:
+    figures = figures_in(session["pf run show-metrics --name judged"])
+    assert (figures["average_correctness"], figures["total"], figures["scored_consise"]) == (5.0, 3, 3)
+
+
+def test_the_persons_own_flow_file_is_as_it_was(session: dict[str, Typed], folder: Path) -> None:
+    assert session
+    assert (folder / "flow.flex.yaml").read_text() == "entry: flow:ChatFlow\n"
