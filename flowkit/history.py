@@ -20,31 +20,33 @@ async def keep_newest(history: list[Any], cost: Callable[[Message], Awaitable[in
     Raises ValueError or TypeError for a message it looks at that is none; older ones are not sent, nor looked at.
     Source: the tutorial drops the oldest messages first too, counting the whole prompt anew for each.
     """
-    start = len(history)
-    while start > 0 and (budget := budget - await cost(checked(history[start - 1], start - 1))) >= 0:
-        start -= 1
-    kept: list[Message] = history[start:]
-    return without_orphans(kept) if start > 0 else kept
+    kept: list[Message] = []
+    for position in reversed(range(len(history))):
+        message = checked(history[position], position)
+        budget -= await cost(message)
+        if budget < 0:
+            return without_orphans(kept[::-1])
+        kept.append(message)
+    return kept[::-1]
 
 
 def without_orphans(tail: list[Message]) -> list[Message]:
     """Return `tail` from its first question on, with the system messages just before that."""
-    spoken = (i for i, message in enumerate(tail) if message["role"] != "system")
-    first = next(spoken, None)
-    if first is None or tail[first]["role"] == "user":
-        return tail
-    return without_orphans(tail[first + 1 :])
+    first = next((i for i, message in enumerate(tail) if message["role"] == "user"), len(tail))
+    while first > 0 and tail[first - 1]["role"] == "system":
+        first -= 1
+    return tail[first:]
 
 
 def checked(message: Any, position: int) -> Message:
-    """Return `message` if it is one, else say what is wrong with it; its text is not quoted."""
+    """Return role and content of `message` if it is one, else say what is wrong with it; its text is not quoted."""
     where = f"chat_history[{position}]"
     if not isinstance(message, dict):
         raise TypeError(f"{where} must be an object with role and content, got {type(message).__name__}")
     if (role := message.get("role")) not in ROLES:
         raise ValueError(f"{where}: role must be one of {', '.join(ROLES)}, got {shown(role)}")
     check_text(message.get("content"), f"{where}: content")
-    return {"role": role, "content": message["content"]}
+    return {"role": ROLES[ROLES.index(role)], "content": message["content"]}  # plain text, also for a text enum
 
 
 def check_text(text: Any, where: str) -> None:
@@ -66,7 +68,7 @@ def read_history(chat_history: Any) -> list[Any]:
     if isinstance(chat_history, str):  # a cell of a CSV file
         try:
             chat_history = json.loads(chat_history)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # no JSON, a number of 5000 digits, [[[[...
             raise ValueError(f"chat_history must be a list of messages, got text that is no JSON ({error})") from None
     if not isinstance(chat_history, (list, tuple)):
         raise TypeError(f"chat_history must be a list of messages, got {type(chat_history).__name__}")
