@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flowkit import background, metrics
+from flowkit import background, metrics, tracing
 from flowkit.judge import judge
 from flowkit.model import resolve
 from flowkit.prompty import Prompt
@@ -47,12 +47,15 @@ class EvalFlow:
     async def judge(self, answer: str, statements: Any) -> dict[str, dict[str, Any]]:
         """Do the same on the running event loop."""
         named = read_statements(statements)
-        asked = [judge(self.model, self.prompt, answer, text, EXAMPLES) for text in named.values()]
-        verdicts = await asyncio.gather(*asked)
-        return {
-            name: {"score": verdict.score, "explanation": verdict.explanation, "prompt": self.prompt.digest}
-            for name, verdict in zip(named, verdicts, strict=True)
-        }
+        with tracing.span("EvalFlow", "Function", {"answer": answer, "statements": named}) as span:
+            asked = [judge(self.model, self.prompt, answer, text, EXAMPLES, span) for text in named.values()]
+            verdicts = await asyncio.gather(*asked)
+            results = {
+                name: {"score": verdict.score, "explanation": verdict.explanation, "prompt": self.prompt.digest}
+                for name, verdict in zip(named, verdicts, strict=True)
+            }
+            tracing.record_output(span, results)
+        return results
 
     def __aggregate__(self, line_results: list) -> dict:  # type: ignore[type-arg]
         """Return `average_<name>` for every statement name, the counts that make it honest, and `total`."""

@@ -14,15 +14,16 @@ import openai
 from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient
 
 from flowkit.model import Service
+from flowkit.pace import Pace
 
-_Held = tuple[AsyncOpenAI, AsyncGenerator[AsyncOpenAI, None]]
+_Shared = tuple[AsyncOpenAI, Pace]
 _TLS = httpx2.create_ssl_context()  # 30 ms, so once per process and not amid answers
 # Never on a flow: promptflow pickles flows, and calls one flow from several loops.
-_held: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Service, _Held]] = WeakKeyDictionary()
+_held: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Service, tuple[_Shared, object]]] = WeakKeyDictionary()
 
 
-async def shared_client(service: Service) -> AsyncOpenAI:
-    """Return this loop's client for `service`; its connections belong to the loop, and building it takes time."""
+async def shared_client(service: Service) -> tuple[AsyncOpenAI, Pace]:
+    """Return this loop's client for `service`, whose connections belong to the loop, and the pace of its requests."""
     clients = _held.setdefault(asyncio.get_running_loop(), {})
     if service not in clients:
         lifetime = _lifetime(service)
@@ -31,24 +32,33 @@ async def shared_client(service: Service) -> AsyncOpenAI:
     return clients[service][0]
 
 
-async def _lifetime(service: Service) -> AsyncGenerator[AsyncOpenAI, None]:
-    async with _build(service) as client:
-        yield client
+async def _lifetime(service: Service) -> AsyncGenerator[_Shared, None]:
+    pace = Pace(service.max_in_flight)
+    async with _build(service, pace) as client:
+        yield client, pace
 
 
-def _build(service: Service) -> AsyncOpenAI:
-    """Return a client whose own retries are the only ones."""
+def _build(service: Service, pace: Pace) -> AsyncOpenAI:
+    """Return a client whose own retries are the only ones, and wait for the pace too."""
 
-    async def refuse_long_waits(response: httpx2.Response) -> None:
-        """Let an answer that asks us to wait longer than we would fail at once."""
-        if (wait_s := _retry_after_s(response)) is not None and wait_s > service.give_up_after_s:
+    async def wait_for_pause(request: httpx2.Request) -> None:
+        await pace.pause_over()
+
+    async def heed(response: httpx2.Response) -> None:
+        """Tell the pace of a "too many"; let an answer that asks us to wait longer than we would fail at once."""
+        wait_s = _retry_after_s(response)
+        if wait_s is not None and wait_s > service.give_up_after_s:
             response.headers["x-should-retry"] = "false"  # the client's own switch
+        elif response.status_code == 429:
+            pace.too_many(wait_s)
+        elif response.is_success:
+            pace.went_well()
 
     limits: dict[str, Any] = {
         "api_key": service.api_key,
         "timeout": openai.Timeout(service.timeout_s, connect=min(service.timeout_s, 10)),
         "max_retries": service.max_retries,
-        "http_client": DefaultAioHttpClient(verify=_TLS, event_hooks={"response": [refuse_long_waits]}),
+        "http_client": DefaultAioHttpClient(verify=_TLS, event_hooks={"request": [wait_for_pause], "response": [heed]}),
     }
     if service.api_version:
         return AsyncAzureOpenAI(azure_endpoint=service.base_url or "", api_version=service.api_version, **limits)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import openai
-from openai import AsyncStream
+from openai import AsyncOpenAI, AsyncStream
 from opentelemetry.trace import Span
 
 from flowkit import refusals, tracing
@@ -60,8 +60,12 @@ async def stream_text(
     request |= {"stream": True, "stream_options": {"include_usage": True}}
     with tracing.span("openai_chat", "LLM", request, parent) as span, _causes_named(model):
         heard: list[str] | None = [] if span.is_recording() else None  # untraced, a long answer takes no memory
+        client, pace = await shared_client(model.service)
         try:
-            async with await _send(model, request, stream=True, stream_cls=AsyncStream[Any]) as chunks:
+            async with (
+                pace.turn(),
+                await _send(client, model, request, stream=True, stream_cls=AsyncStream[Any]) as chunks,
+            ):
                 async for chunk in chunks:
                     if piece := _take(chunk, reply):
                         if heard is not None:
@@ -83,7 +87,9 @@ async def complete_text(
     request = {**parameters, "model": model.name, "messages": messages, "stream": False}
     reply = Reply()
     with tracing.span("openai_chat", "LLM", request, parent) as span, _causes_named(model):
-        answer = await _send(model, request)
+        client, pace = await shared_client(model.service)
+        async with pace.turn():
+            answer = await _send(client, model, request)
         try:
             choice = answer["choices"][0]
             text = choice["message"].get("content") or ""
@@ -94,13 +100,12 @@ async def complete_text(
     return text, reply
 
 
-async def _send(model: Model, request: dict[str, Any], **how: Any) -> Any:
+async def _send(client: AsyncOpenAI, model: Model, request: dict[str, Any], **how: Any) -> Any:
     """Post `request` and return the reply, plain JSON; ask again without a parameter that the service refuses by name.
 
     Plain JSON takes a third of the time of openai's response models. `chat.completions.create` would do the same,
     but promptflow replaces it by one whose span never ends when a stream is left or fails.
     """
-    client = await shared_client(model.service)
     while True:
         sent = refusals.adapted(model, request)
         try:

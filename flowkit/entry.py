@@ -1,32 +1,52 @@
-"""What promptflow runs for each line of ours: asynchronous functions that note the outcome themselves."""
+"""What promptflow runs for each line of ours: asynchronous functions that keep the outcome themselves."""
 
 # promptflow reads the annotations of an entry class and knows few; of what is returned, only text.
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from flowkit.interruption import Interruption
+from flowkit.journal import Journal
 
 T = TypeVar("T")
 
 
-@dataclass
 class Outcomes:
-    """What became of the lines of one run, by position: an output, or the error that stood in its way."""
+    """What became of the lines of one run, by position.
 
-    on_done: Callable[[], object]
-    outputs: dict[int, Any] = field(default_factory=dict)
-    errors: dict[int, str] = field(default_factory=dict)
+    keys: what each line's result is called in the journal. limit_s: for one line, None for no limit.
+    """
+
+    def __init__(
+        self, keys: Mapping[int, str], journal: Journal, interruption: Interruption, limit_s: float | None
+    ) -> None:
+        self.keys, self.errors = keys, dict[int, str]()
+        self.on_done: Callable[[], object] = lambda: None
+        self._journal, self._interruption, self._limit_s = journal, interruption, limit_s
+
+    def outputs(self) -> dict[int, Any]:
+        """Return what is finished, from this run or the one it goes on with."""
+        finished = self._journal.finished
+        return {position: finished[key]["output"] for position, key in self.keys.items() if key in finished}
 
     async def note(self, position: int, work: Awaitable[T]) -> T:
-        """Await `work` and note what became of it; promptflow sees the error too, as one failed line."""
+        """Await `work` and keep what comes of it; promptflow sees an error too, as one failed line."""
         try:
-            self.outputs[position] = output = await work
+            output = await self._interruption.run(work, self._limit_s)
+            self._keep(self.keys[position], output)
         except Exception as error:
             self.errors[position] = f"{type(error).__name__}: {error}"
             raise
         finally:
             self.on_done()
         return copy(output)  # promptflow adds a line number to the very object
+
+    def _keep(self, key: str, output: Any) -> None:
+        try:
+            self._journal.append(key, {"output": output})
+        except OSError as error:
+            self._interruption.request()  # nothing that is paid for from here on could be kept
+            raise OSError(f"{self._journal.path} cannot be written: {error.strerror}; the run is stopped") from error
 
 
 class AnswerEntry:

@@ -34,6 +34,8 @@ class Service:
     api_version: set for Azure OpenAI, None for everything else.
     timeout_s: the longest silence, before the first byte and between two chunks.
     max_retries, give_up_after_s: how often, and for how long in all, opening one answer is tried.
+    max_in_flight: how many requests of one event loop are under way at once, None for no limit; with a limit, a
+    "too many requests" slows down all of them.
     """
 
     base_url: str | None
@@ -43,6 +45,7 @@ class Service:
     timeout_s: float = 60.0
     max_retries: int = 2
     give_up_after_s: float = 120.0
+    max_in_flight: int | None = None
 
 
 @dataclass(frozen=True)
@@ -144,9 +147,10 @@ def _azure(given: Mapping[str, Any], variables: Mapping[str, str]) -> Model:
 
 
 def _limits(given: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
-    """Return the patience asked for: `timeout_s`, `max_retries`, `give_up_after_s`, or `MODEL_TIMEOUT_S` and so on."""
+    """Return the limits asked for: `timeout_s`, `max_retries` and so on, or `MODEL_TIMEOUT_S` and so on."""
     limits: dict[str, Any] = {}
-    for name, kind in (("timeout_s", float), ("max_retries", int), ("give_up_after_s", float)):
+    kinds = {"timeout_s": float, "max_retries": int, "give_up_after_s": float, "max_in_flight": int}
+    for name, kind in kinds.items():
         value = given.get(name, variables.get(f"MODEL_{name.upper()}"))
         if value is None:
             continue

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import inspect
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -72,3 +74,21 @@ def _repair_engines(module: ModuleType) -> None:
 @wrapt.when_imported("promptflow._sdk._telemetry.logging_handler")
 def _repair_telemetry(module: ModuleType) -> None:
     replace(module.PromptFlowSDKLogHandler, "__init__", _make_handler, "710e7e8eb919f830")
+
+
+def stay_on_this_machine() -> None:
+    """Report nothing and start no background service in this process, unless the person's own settings say so.
+
+    promptflow reads its settings from the home and from the working directory upwards, and takes them no other way.
+    """
+    configuration = importlib.import_module("promptflow._sdk._configuration").Configuration.get_instance()
+    settings: dict[str, Any] = configuration.get_all()
+    settings.setdefault("telemetry", {}).setdefault("enabled", False)
+    settings.setdefault("trace", {}).setdefault("destination", "none")
+
+
+def run_and_line() -> dict[str, Any]:
+    """Return what promptflow wants on every span of a run, to find it by: the run's name, the line and so on."""
+    module = sys.modules.get("promptflow.tracing._operation_context")  # without it, there is no run
+    noted = module.OperationContext.get_instance().get("_otel_attributes", {}) if module else {}
+    return {name: value for name, value in noted.items() if value is not None}

@@ -1,0 +1,130 @@
+"""The main job: answer every line, judge every answer, and know of every line what became of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tqdm import tqdm
+
+from flowkit import metrics
+from flowkit.entry import AnswerEntry, JudgeEntry, Outcomes
+from flowkit.interruption import Interruption
+from flowkit.journal import Journal, key_of
+from flowkit.lines import Line
+from flowkit.model import Model
+from flowkit.runs import run_lines
+
+Row = dict[str, Any]
+LINES_PER_RUN = 2000  # promptflow keeps all of a run in memory, and its time per line grows with the number of lines
+
+
+@dataclass
+class Job:
+    """What to run and how.
+
+    chat_flow, eval_flow: a ChatFlow and an EvalFlow. at_once: lines and requests in flight.
+    limit_s: seconds for one line, None for no limit. quiet: no progress bars.
+    troubles: what went wrong with the run as a whole, in a sentence each.
+    """
+
+    lines: Sequence[Line]
+    chat_flow: Any
+    eval_flow: Any
+    journal: Journal
+    at_once: int
+    limit_s: float | None
+    quiet: bool
+    troubles: list[str] = field(default_factory=list)
+    _interruption: Interruption = field(default_factory=Interruption)
+
+    def run(self) -> list[Row]:
+        """Ask for what the journal does not hold yet; return a row per line, in input order, whatever became of it."""
+        for flow in (self.chat_flow, self.eval_flow):
+            flow.model = _limited(flow.model, self.at_once)
+        with self._interruption.on_signals():
+            answers = self._answer()
+            verdicts = self._judge(answers)
+        return _rows(self.lines, answers, verdicts)
+
+    def _answer(self) -> Outcomes:
+        asked = _asked(self.chat_flow, self.chat_flow.max_total_token)
+        keys = {i: key_of("answer", i, line.question, line.chat_history, asked) for i, line in enumerate(self.lines)}
+        outcomes = Outcomes(keys, self.journal, self._interruption, self.limit_s)
+        inputs = [
+            {"position": i, "question": line.question, "chat_history": line.chat_history}
+            for i, line in enumerate(self.lines)
+        ]
+        self._run("answers", AnswerEntry(self.chat_flow, outcomes), inputs)
+        return outcomes
+
+    def _judge(self, answers: Outcomes) -> Outcomes:
+        asked, answered = _asked(self.eval_flow), answers.outputs()
+        keys = {
+            i: key_of("verdicts", answers.keys[i], answer, self.lines[i].statements, asked)
+            for i, answer in answered.items()
+        }
+        outcomes = Outcomes(keys, self.journal, self._interruption, self.limit_s)
+        inputs = [
+            {"position": i, "answer": answer, "statements": self.lines[i].statements} for i, answer in answered.items()
+        ]
+        self._run("verdicts", JudgeEntry(self.eval_flow, outcomes), inputs)
+        return outcomes
+
+    def _run(self, what: str, entry: AnswerEntry | JudgeEntry, inputs: list[dict[str, Any]]) -> None:
+        """Run what is not finished, below a progress bar that is silent where nobody looks."""
+        finished = entry.outcomes.outputs()
+        missing = [each for each in inputs if each["position"] not in finished]
+        quiet = self.quiet or not sys.stderr.isatty()
+        with tqdm(total=len(inputs), initial=len(finished), desc=what, unit="line", disable=quiet) as bar:
+            entry.outcomes.on_done = bar.update
+            for first in range(0, len(missing), LINES_PER_RUN):
+                if not self._interruption.requested:
+                    self._run_some(what, entry, missing[first : first + LINES_PER_RUN])
+
+    def _run_some(self, what: str, entry: AnswerEntry | JudgeEntry, inputs: list[dict[str, Any]]) -> None:
+        try:
+            run_lines(entry, inputs, what=what, at_once=self.at_once)
+        except Exception as error:  # promptflow's own: a full disk, say; what is finished is in the journal
+            self.troubles.append(f"promptflow gave up on the {what}: {error}")
+            self._interruption.request()
+
+
+def sum_up(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the metrics; a line that failed counts in the bounds of its statements' means."""
+    judged = [row["verdicts"] for row in rows if row["verdicts"] is not None]
+    failed = [row["statements"] for row in rows if row["verdicts"] is None]
+    return {
+        **metrics.summary(judged, failed),
+        "total": len(rows),
+        "answered": sum(row["answer"] is not None for row in rows),
+        "judged": len(judged),
+        "failed": len(failed),
+    }
+
+
+def _rows(lines: Sequence[Line], answers: Outcomes, verdicts: Outcomes) -> list[Row]:
+    answered, judged = answers.outputs(), verdicts.outputs()
+    return [
+        {
+            "line": line.number,
+            "question": line.question,
+            "answer": answered.get(i),
+            "verdicts": judged.get(i),
+            "statements": line.statements,
+            "error": None if i in judged else answers.errors.get(i) or verdicts.errors.get(i) or "not asked",
+        }
+        for i, line in enumerate(lines)
+    ]
+
+
+def _limited(model: Model, at_once: int) -> Model:
+    """Let `at_once` requests be in flight at the model's service, whatever lines and statements they are for."""
+    return replace(model, service=replace(model.service, max_in_flight=at_once))
+
+
+def _asked(flow: Any, *more: Any) -> list[Any]:
+    """Return what a result depends on besides its line. Not the address: a server may have moved meanwhile."""
+    return [flow.model.name, flow.prompt.digest, *more]

@@ -1,0 +1,142 @@
+"""The flow behind promptflow's web server: answers arrive while they are written, and the chat page shows them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests import programs
+from tests.chat_server import Answer, ChatServer, chat_server
+from tests.notebook import copy_of_project
+
+pytestmark = [pytest.mark.slow]
+
+CHROMIUM = Path("/usr/bin/chromium")
+SWITCHES = [
+    "--no-sandbox",  # Chromium has none for root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost",  # the page wants fonts from its maker
+]
+
+
+class Clocked(list[str]):
+    """Deltas that note when the model's server takes each to send it."""
+
+    def __init__(self, deltas: Iterable[str]) -> None:
+        super().__init__(deltas)
+        self.sent_s: list[float] = []
+
+    def __iter__(self) -> Iterator[str]:
+        """Take one after the other."""
+        for delta in super().__iter__():
+            self.sent_s.append(time.monotonic())
+            yield delta
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The flow's server, and the model that it asks."""
+
+    port: int
+    model: ChatServer
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """Serve a copy of the project in a home of its own."""
+    folder, port = tmp_path_factory.mktemp("serving"), programs.free_port()
+    command = ["pf", "flow", "serve", "--source", ".", "--engine", "fastapi", "--port", str(port)]
+    with chat_server() as model:
+        environment = programs.environment_of(
+            folder / "home", OPENAI_BASE_URL=model.base_url, OPENAI_API_KEY="sk-of-nobody"
+        )
+        with programs.running(
+            [*command, "--skip-open-browser"],
+            copy_of_project(folder),
+            environment,
+            lambda: programs.answers(port, "/health"),
+        ):
+            yield Serving(port, model)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Path:
+    """Return the browser, installed first where that is possible."""
+    if not CHROMIUM.exists():
+        if not shutil.which("apt-get") or os.geteuid() != 0:
+            pytest.skip(f"needs {CHROMIUM}, and only root on Debian could install it here")
+        install = "apt-get update && apt-get install --yes --no-install-recommends chromium"
+        quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        done = subprocess.run(install, shell=True, env=quietly, capture_output=True, text=True)
+        if not CHROMIUM.exists():
+            pytest.skip(f"needs {CHROMIUM}, and apt-get could not install it: {(done.stdout + done.stderr)[-500:]}")
+    return CHROMIUM
+
+
+@pytest.fixture
+def page(chromium: Path, tmp_path: Path) -> Iterator[Page]:
+    """Return an empty page of a browser that nobody has used before."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch_persistent_context(
+            tmp_path / "profile", executable_path=chromium, args=SWITCHES
+        )
+        yield browser.new_page()
+        browser.close()
+
+
+def server_sent_events(port: int, inputs: dict[str, str]) -> Iterator[tuple[float, Any]]:
+    """Yield when an event came and what it tells, each as it comes."""
+    headers = {"accept": "text/event-stream", "content-type": "application/json"}
+    with closing(http.client.HTTPConnection("localhost", port, timeout=60)) as connection:
+        connection.request("POST", "/score", json.dumps(inputs), headers)
+        response = connection.getresponse()
+        assert (response.status, response.getheader("content-type")) == (200, "text/event-stream; charset=utf-8")
+        while line := response.readline():
+            if line.startswith(b"data: "):
+                yield time.monotonic(), json.loads(line.removeprefix(b"data: "))
+
+
+def test_the_first_piece_of_an_answer_arrives_long_before_the_model_has_written_the_last(serving: Serving) -> None:
+    pieces = [f"piece {i} " for i in range(15)]
+    written = Clocked(pieces)
+    serving.model.usual = Answer(deltas=written, gap_s=0.15)
+    arrived = list(server_sent_events(serving.port, {"question": "What is it?"}))
+    assert [event for _, event in arrived] == [{"output": piece} for piece in pieces]
+    first_came_s, _ = arrived[0]
+    assert len(written.sent_s) == len(pieces)
+    assert first_came_s < written.sent_s[-1]
+
+
+def test_the_chat_page_shows_the_answer_to_a_question_and_to_the_next_one(serving: Serving, page: Page) -> None:
+    serving.model.usual = Answer(deltas=["It ", "is ", "a ", "toolkit."], gap_s=0.1)
+    page.goto(f"http://localhost:{serving.port}/")
+    page.get_by_label("question").fill("What is Prompt flow?")
+    page.get_by_label("question").press("Enter")
+    expect(page.get_by_text("It is a toolkit.", exact=True)).to_be_visible(timeout=60_000)
+    assert serving.model.requests[-1].messages[-1] == {"role": "user", "content": "What is Prompt flow?"}
+    serving.model.usual = Answer(deltas=["By ", "Microsoft."])
+    page.get_by_label("question").fill("And who makes it?")
+    page.get_by_label("question").press("Enter")
+    expect(page.get_by_text("By Microsoft.", exact=True)).to_be_visible(timeout=60_000)
+    assert serving.model.requests[-1].messages[1:] == [
+        {"role": "user", "content": "What is Prompt flow?"},
+        {"role": "assistant", "content": "It is a toolkit."},
+        {"role": "user", "content": "And who makes it?"},
+    ]
