@@ -72,7 +72,7 @@ def read_history(chat_history: Any) -> list[Any]:
             raise ValueError(f"chat_history must be a list of messages, got text that is no JSON ({error})") from None
     if not isinstance(chat_history, (list, tuple)):
         raise TypeError(f"chat_history must be a list of messages, got {type(chat_history).__name__}")
-    history = list(chat_history)
+    history = chat_history if isinstance(chat_history, list) else list(chat_history)  # a copy takes as long as it is
     if history and isinstance(history[-1], dict) and {"inputs", "outputs"} <= set(history[-1]):
         return [message for turn in history for message in _turn(turn)]
     return history
@@ -87,7 +87,9 @@ def _turn(turn: Any) -> list[Any]:
         answer = "".join(turn["outputs"].values())
         return [{"role": "user", "content": turn["inputs"]["question"]}, {"role": "assistant", "content": answer}]
     except (KeyError, TypeError, AttributeError):
-        raise ValueError(f"chat_history: expected a question and its answer in every turn, got {shown(turn)}") from None
+        raise ValueError(
+            "chat_history: expected a question and its answer in every turn of promptflow's form"
+        ) from None
 
 
 def shown(value: Any, limit: int = 40) -> str:

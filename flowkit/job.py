@@ -15,6 +15,7 @@ from flowkit.interruption import Interruption
 from flowkit.journal import Journal, key_of
 from flowkit.lines import Line
 from flowkit.model import Model
+from flowkit.repairs import staying_on_this_machine
 from flowkit.runs import run_lines
 
 Row = dict[str, Any]
@@ -44,7 +45,7 @@ class Job:
         """Ask for what the journal does not hold yet; return a row per line, in input order, whatever became of it."""
         for flow in (self.chat_flow, self.eval_flow):
             flow.model = _limited(flow.model, self.at_once)
-        with self._interruption.on_signals():
+        with self._interruption.on_signals(), staying_on_this_machine():
             answers = self._answer()
             verdicts = self._judge(answers)
         return _rows(self.lines, answers, verdicts)
@@ -111,6 +112,7 @@ def _rows(lines: Sequence[Line], answers: Outcomes, verdicts: Outcomes) -> list[
         {
             "line": line.number,
             "question": line.question,
+            "chat_history": line.chat_history,
             "answer": answered.get(i),
             "verdicts": judged.get(i),
             "statements": line.statements,

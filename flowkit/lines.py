@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ class BadInputError(ValueError):
 class Line:
     """One line: what is asked, after which history, and what the answer is judged by.
 
-    number: 1 for the first line of the file, blank lines counted, as an editor shows it.
+    number: 1 for the first line of the file, as an editor shows it; in a table, that of the row's last line.
     """
 
     number: int
@@ -29,40 +31,62 @@ class Line:
 
 
 def read_lines(path: Path) -> list[Line]:
-    """Return the lines of a JSONL file. Raises BadInputError for the first one that cannot be used."""
+    """Return the lines of a JSONL, CSV or TSV file, told by its suffix.
+
+    In a table, `chat_history` and `statements` are JSON text. Raises BadInputError for the first line that cannot be
+    used, and for a file without any.
+    """
+    read = {".csv": _rows_of_table, ".tsv": _rows_of_table}.get(path.suffix.lower(), _rows_of_jsonl)
     try:
-        content = path.read_text(encoding="utf-8-sig")
+        lines = [_checked_line(path.name, number, fields) for number, fields in read(path)]
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise BadInputError(
-            f"{path}: expected UTF-8, got something else at byte {error.start}; save it as UTF-8"
-        ) from None
-    # Not splitlines: JSON text may hold U+2028 and the like unescaped.
-    lines = [
-        _read_line(text, number, f"{path.name} line {number}")
-        for number, text in enumerate(content.split("\n"), start=1)
-        if text.strip()
-    ]
+    except UnicodeDecodeError:
+        raise BadInputError(f"{path}: expected UTF-8, got other bytes; save it as UTF-8") from None
     if not lines:
         raise BadInputError(f'{path}: is empty; write lines such as {{"question": "What is Prompt flow?"}}')
     return lines
 
 
-def _read_line(text: str, number: int, where: str) -> Line:
+def _rows_of_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
+    # Lines end with LF alone: JSON text may hold U+2028 and its like, at which Python would end them too.
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            if text := raw.decode("utf-8-sig" if number == 1 else "utf-8").strip():
+                yield number, _parsed(text, f"{path.name} line {number}")
+
+
+def _parsed(text: str, where: str) -> Any:
     try:
-        fields = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # no JSON, a number of 5000 digits, [[[[...
         raise BadInputError(f"{where}: expected a JSON object, got text that is no JSON ({error})") from None
+
+
+def _rows_of_table(path: Path) -> Iterator[tuple[int, Any]]:
+    csv.field_size_limit(2**31 - 1)  # 128 KiB otherwise
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        table = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+        try:
+            for row in table:
+                if None in row:
+                    raise BadInputError(f"{path.name} line {table.line_num}: has more cells than the first line names")
+                yield table.line_num, {column: cell for column, cell in row.items() if cell}
+        except csv.Error as error:
+            raise BadInputError(f"{path.name} after line {table.line_num}: is no table: {error}") from None
+
+
+def _checked_line(file_name: str, number: int, fields: Any) -> Line:
+    where = f"{file_name} line {number}"
     if not isinstance(fields, dict):
         raise BadInputError(f'{where}: expected a JSON object such as {{"question": "..."}}, got {shown(fields)}')
     try:
-        return _checked_line(number, fields)
+        return _line(number, fields)
     except (TypeError, ValueError) as error:
         raise BadInputError(f"{where}: {error}") from None
 
 
-def _checked_line(number: int, fields: dict[str, Any]) -> Line:
+def _line(number: int, fields: dict[str, Any]) -> Line:
     if "question" not in fields:
         raise ValueError(f"'question' is missing; the line has {', '.join(map(shown, fields)) or 'nothing'}")
     check_text(fields["question"], "'question'")

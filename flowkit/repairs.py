@@ -12,14 +12,23 @@ import hashlib
 import importlib
 import inspect
 import logging
+import os
+import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from types import ModuleType
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import psutil
 import wrapt
+from opentelemetry import trace
 
 log = logging.getLogger(__name__)
+# promptflow's own switch: else a run of a flow object overwrites `flow.flex.yaml` in the working directory for as long
+# as it takes, and copies that directory into its snapshot.
+os.environ.setdefault("PF_FLOW_ENTRY_IN_TMP", "true")
 
 
 _originals: dict[str, Any] = {}
@@ -64,11 +73,64 @@ def _make_handler(self: Any, custom_dimensions: Any, enable_telemetry: bool) -> 
         self._is_telemetry_enabled = False
 
 
+def _sum_up(self: Any, inputs: Any) -> Any:
+    """Report an `__aggregate__` that fails as the run's error. The original leaves a warning and empty metrics."""
+    module = importlib.import_module("promptflow.executor._script_executor")
+    try:
+        figures = self._aggr_func(**{self._aggr_input_name: inputs})
+        if not isinstance(figures, dict):
+            raise TypeError(f"__aggregate__ must return a dict of numbers, got {type(figures).__name__}")
+    except Exception as error:
+        details = module.ExceptionPresenter.create(error).to_dict(include_debug_info=True)
+        status = importlib.import_module("promptflow.contracts.run_info").Status.Failed
+        failed = SimpleNamespace(node="__aggregate__", status=status, error=details, system_metrics=None, api_calls=[])
+        return module.AggregationResult(None, {}, {"__aggregate__": failed})
+    for name, figure in figures.items():
+        module.log_metric(name, figure)
+    return module.AggregationResult(figures, figures, {})
+
+
+def _merge_lines(self: Any, input_dict: Mapping[str, Any]) -> Any:
+    """Say how many lines an evaluation leaves out because the run it is of failed on them; promptflow does not."""
+    merged = _originals["_merge_input_dicts_by_line"](self, input_dict)
+    lines = max(map(len, input_dict.values()))
+    if len(merged) < lines:
+        log.warning("%d of %d lines are not evaluated: the run has no output for them", lines - len(merged), lines)
+    return merged
+
+
+def _take_snapshot(self: Any, flow: Any) -> None:
+    """Leave out what cannot be copied. The original hangs on a pipe, and loses the run's results to a broken link."""
+    module = importlib.import_module("promptflow._sdk.operations._local_storage_operations")
+    patterns = module.PromptflowIgnoreFile(prompt_flow_path=flow.code)._get_ignore_list()
+    by_name = shutil.ignore_patterns(*patterns, self._run._output_path.parent.name)
+
+    def unfit(folder: str, names: list[str]) -> set[str]:
+        paths = {name: Path(folder) / name for name in names}
+        return by_name(folder, names) | {name for name, path in paths.items() if not (path.is_file() or path.is_dir())}
+
+    shutil.copytree(flow.code, self._snapshot_folder_path, ignore=unfit, dirs_exist_ok=True)
+    if not self._is_prompty_flow:
+        self._dag_path.unlink(missing_ok=True)
+        shutil.copy(flow.path, self._dag_path)
+
+
 @wrapt.when_imported("promptflow.executor._script_executor")
 def _repair_engines(module: ModuleType) -> None:
     """Both: worker processes and one event loop."""
     replace(module.FlowExecutor, "_stringify_generator_output_async", _join_streams, "a1a057476cbf0fa0")
     replace(module.ScriptExecutor, "_construct_line_result", _line_result, "3a98b0af968c7bf3")
+    replace(module.ScriptExecutor, "_exec_aggregation", _sum_up, "406170efa53094b8")
+
+
+@wrapt.when_imported("promptflow.batch._batch_inputs_processor")
+def _repair_inputs(module: ModuleType) -> None:
+    replace(module.BatchInputsProcessor, "_merge_input_dicts_by_line", _merge_lines, "833ff485f6a60936")
+
+
+@wrapt.when_imported("promptflow._sdk.operations._local_storage_operations")
+def _repair_snapshots(module: ModuleType) -> None:
+    replace(module.LocalStorageOperations, "dump_snapshot", _take_snapshot, "ac48640419d5f053")
 
 
 @wrapt.when_imported("promptflow._sdk._telemetry.logging_handler")
@@ -76,15 +138,36 @@ def _repair_telemetry(module: ModuleType) -> None:
     replace(module.PromptFlowSDKLogHandler, "__init__", _make_handler, "710e7e8eb919f830")
 
 
-def stay_on_this_machine() -> None:
-    """Report nothing and start no background service in this process, unless the person's own settings say so.
+@contextmanager
+def staying_on_this_machine() -> Iterator[None]:
+    """Report nothing and start no background service, unless the person's own settings say so; stop what we start.
 
     promptflow reads its settings from the home and from the working directory upwards, and takes them no other way.
+    Its `pf service stop` needs lsof, which a plain Debian lacks.
     """
     configuration = importlib.import_module("promptflow._sdk._configuration").Configuration.get_instance()
     settings: dict[str, Any] = configuration.get_all()
     settings.setdefault("telemetry", {}).setdefault("enabled", False)
-    settings.setdefault("trace", {}).setdefault("destination", "none")
+    may_start = settings.setdefault("trace", {}).setdefault("destination", "none") != "none"
+    running = _service() if may_start else None
+    try:
+        yield
+    finally:
+        if may_start and running is None and (started := _service()):
+            getattr(trace.get_tracer_provider(), "force_flush", bool)()  # the last spans have to get there
+            started.terminate()
+            started.wait(10)
+
+
+def _service() -> psutil.Process | None:
+    """Return the process that listens on the port of this home's service."""
+    utilities = importlib.import_module("promptflow._sdk._service.utils.utils")
+    port = utilities.get_port_from_config(utilities.get_pfs_host())
+    for connection in psutil.net_connections("tcp") if port else ():
+        address = getattr(connection.laddr, "port", None), connection.status
+        if address == (int(port), psutil.CONN_LISTEN) and connection.pid:
+            return psutil.Process(connection.pid)
+    return None
 
 
 def run_and_line() -> dict[str, Any]:

@@ -14,7 +14,6 @@ from typing import Any
 
 import psutil
 
-from flowkit import repairs
 from flowkit.entry import AnswerEntry, JudgeEntry
 
 
@@ -26,7 +25,6 @@ def run_lines(entry: AnswerEntry | JudgeEntry, inputs: Sequence[Mapping[str, Any
     """
     from promptflow.client import PFClient  # slow to import, and bad input needs none of it
 
-    repairs.stay_on_this_machine()
     client = PFClient()
     name = f"{what}_{time.strftime('%Y%m%d_%H%M%S')}_{os.getpid()}_{inputs[0]['position']}"
     close_dead_runs(client)
@@ -60,20 +58,12 @@ def close_dead_runs(client: Any, *, ours: bool = False) -> None:
 
 @contextmanager
 def quiet_promptflow(folder: str) -> Iterator[None]:
-    """Keep promptflow's files out of the working directory and its log lines out of the terminal, for a while.
-
-    Without PF_FLOW_ENTRY_IN_TMP it overwrites `flow.flex.yaml` in the working directory and copies that directory,
-    `.env` included, into the run's snapshot.
-    """
-    before, before_folder = os.environ.get("PF_FLOW_ENTRY_IN_TMP"), tempfile.tempdir
-    os.environ["PF_FLOW_ENTRY_IN_TMP"] = "true"
-    tempfile.tempdir = folder  # promptflow never removes the folders it makes there
+    """Keep promptflow's log lines out of the terminal, and its temporary files in `folder`: it never removes them."""
+    before = tempfile.tempdir
+    tempfile.tempdir = folder
     logging.disable(logging.WARNING)
     try:
         yield
     finally:
         logging.disable(logging.NOTSET)
-        tempfile.tempdir = before_folder
-        os.environ.pop("PF_FLOW_ENTRY_IN_TMP")
-        if before is not None:
-            os.environ["PF_FLOW_ENTRY_IN_TMP"] = before
+        tempfile.tempdir = before

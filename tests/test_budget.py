@@ -136,7 +136,12 @@ def test_no_address_named_in_a_text_is_fetched(scheme: str, place: str, server: 
         ("?", SECRET, ValueError, "chat_history must be a list of messages, got text that is no JSON"),
         ("?", json.dumps(user(SECRET)), TypeError, "chat_history must be a list of messages, got dict"),
         ("?", [SECRET], TypeError, "chat_history[0] must be an object with role and content, got str"),
-        ("?", [{"inputs": {"question": SECRET}, "outputs": {}}], ValueError, "chat_history[0]: role must be one of"),
+        (
+            "?",
+            [{"inputs": SECRET, "outputs": {}}],
+            ValueError,
+            "chat_history: expected a question and its answer in every",
+        ),
         ("?", [{"content": SECRET}], ValueError, "chat_history[0]: role must be one of system, user, assistant, got N"),
         ("?", [{"role": "developer", "content": SECRET}], ValueError, "chat_history[0]: role must be one of"),
         ("?", [{"role": "tool", "content": SECRET}], ValueError, "chat_history[0]: role must be one of"),

@@ -246,3 +246,13 @@ def test_any_other_history_is_refused_and_not_quoted(came: Any, error: type[Exce
 )
 def test_a_value_is_shown_as_python_writes_it_but_not_at_length(value: Any, text: str) -> None:
     assert shown(value) == text
+
+
+def test_the_turns_of_promptflows_chat_page_are_messages_too() -> None:
+    turns = [
+        {"inputs": {"question": "Hi"}, "outputs": {"0": "H", "1": "o"}},  # it spreads a streamed answer
+        {"inputs": {"question": "And?"}, "outputs": {"output": "Nothing."}},
+    ]
+    said = ["Hi", "Ho", "And?", "Nothing."]
+    assert [message["content"] for message in read_history(turns)] == said
+    assert [message["role"] for message in read_history(turns)] == ["user", "assistant"] * 2

@@ -1,0 +1,94 @@
+"""A chat completion service of fixed speed, in a process of its own: 0.1 s to the first byte, then 10 ms a chunk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from typing import Any
+
+FIRST_S, GAP_S, CHUNKS = 0.1, 0.01, 20
+ANSWER_S = FIRST_S + (CHUNKS - 1) * GAP_S
+PIECE = " and so on"
+REST_OF_ANSWER = PIECE * (CHUNKS - 1)
+
+CONTENT_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+
+
+def _chunk(**fields: Any) -> bytes:
+    common = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-4o"}
+    event = f"data: {json.dumps({**common, **fields})}\n\n".encode()
+    return f"{len(event):x}\r\n".encode() + event + b"\r\n"
+
+
+def _delta(finish_reason: str | None = None, **delta: str) -> bytes:
+    return _chunk(choices=[{"index": 0, "delta": delta, "finish_reason": finish_reason}])
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+# The first text is how long the server took, in microseconds: who times the whole can subtract it.
+FIRST = HEAD + _delta(role="assistant", content="") + _delta(content="_" * 8).replace(b"_" * 8, b"%08d")
+NEXT = _delta(content=PIECE)
+USAGE = _chunk(choices=[], usage={"prompt_tokens": 40, "completion_tokens": 60, "total_tokens": 100})
+END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+LAST = NEXT + _delta(finish_reason="stop") + END
+LAST_WITH_USAGE = NEXT + _delta(finish_reason="stop") + USAGE + END
+
+
+class Conversation(asyncio.Protocol):
+    """One connection: an answer per POST, the process's CPU seconds per GET."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first request."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        self.transport = transport
+        self.loop = asyncio.get_running_loop()
+        self.received = b""
+        self.timer: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Begin an answer once its request is whole."""
+        self.received += data
+        head, end_of_head, body = self.received.partition(b"\r\n\r\n")
+        length = CONTENT_LENGTH.search(head)
+        if not end_of_head or (length and len(body) < int(length[1])):
+            return
+        self.received = b""
+        if head.startswith(b"GET"):
+            cpu_s = str(time.process_time()).encode()
+            self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(cpu_s), cpu_s))
+            return
+        self.asked_s = self.loop.time()
+        self.last = LAST_WITH_USAGE if b"include_usage" in body else LAST
+        self.timer = self.loop.call_at(self.asked_s + FIRST_S, self.send_first)
+
+    def send_first(self) -> None:
+        """Send the first chunk, and with it how long that took."""
+        self.transport.write(FIRST % int((self.loop.time() - self.asked_s) * 1e6))
+        self.timer = self.loop.call_at(self.asked_s + FIRST_S + GAP_S, self.send_next, 1)
+
+    def send_next(self, position: int) -> None:
+        """Send a chunk at its own time, however late the one before was."""
+        if position == CHUNKS - 1:
+            self.transport.write(self.last)
+        else:
+            self.transport.write(NEXT)
+            due_s = self.asked_s + FIRST_S + (position + 1) * GAP_S
+            self.timer = self.loop.call_at(due_s, self.send_next, position + 1)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Stop writing."""
+        if self.timer:
+            self.timer.cancel()
+
+
+async def main() -> None:
+    """Serve on a free loopback port until killed; the address is the first line of the output."""
+    server = await asyncio.get_running_loop().create_server(Conversation, "127.0.0.1", 0, backlog=1024)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
