@@ -15,7 +15,7 @@ from flowkit.interruption import Interruption
 from flowkit.journal import Journal, key_of
 from flowkit.lines import Line
 from flowkit.model import Model
-from flowkit.repairs import staying_on_this_machine
+from flowkit.repairs import without_new_service
 from flowkit.runs import run_lines
 
 Row = dict[str, Any]
@@ -45,7 +45,7 @@ class Job:
         """Ask for what the journal does not hold yet; return a row per line, in input order, whatever became of it."""
         for flow in (self.chat_flow, self.eval_flow):
             flow.model = _limited(flow.model, self.at_once)
-        with self._interruption.on_signals(), staying_on_this_machine():
+        with self._interruption.on_signals(), without_new_service():
             answers = self._answer()
             verdicts = self._judge(answers)
         return _rows(self.lines, answers, verdicts)
@@ -89,7 +89,7 @@ class Job:
         try:
             run_lines(entry, inputs, what=what, at_once=self.at_once)
         except Exception as error:  # promptflow's own: a full disk, say; what is finished is in the journal
-            self.troubles.append(f"promptflow gave up on the {what}: {error}")
+            self.troubles.append(f"promptflow gave up on the {what}: {type(error).__name__} {error}")
             self._interruption.request()
 
 

@@ -43,7 +43,7 @@ def replace(owner: type, method: str, repair: Callable[..., Any], written_for: s
     if found != written_for:
         log.warning("promptflow's %s.%s is not the one we know (%s): left alone", owner.__name__, method, found)
         return
-    _originals[method] = original
+    _originals[f"{owner.__name__}.{method}"] = original
     setattr(owner, method, repair)
 
 
@@ -60,13 +60,25 @@ async def _join_streams(self: Any, outputs: dict[str, Any]) -> dict[str, Any]:
 def _line_result(self: Any, output: Any, run_info: Any) -> Any:
     """Return a failed line without its output: that is the broken stream, which no process can hand to another."""
     failed = run_info.status.value == "Failed"
-    return _originals["_construct_line_result"](self, None if failed else output, run_info)
+    return _originals["ScriptExecutor._construct_line_result"](self, None if failed else output, run_info)
+
+
+def _wrap_stream(self: Any, prev_stdout: Any, *more: Any, **named: Any) -> None:
+    """Wrap the real stream. Lines on one loop wrap each other's wrappers; after a thousand, `print` fails for depth."""
+    while isinstance(prev_stdout, type(self)):
+        prev_stdout = prev_stdout._prev_out
+    _originals["NodeLogWriter.__init__"](self, prev_stdout, *more, **named)
+
+
+def _unwrap_streams(self: Any, *_: object) -> None:
+    """Give the real streams back; what they were when this line began may be a wrapper of a line that is done."""
+    sys.stdout, sys.stderr = self.stdout_logger._prev_out, self.stderr_logger._prev_out
 
 
 def _make_handler(self: Any, custom_dimensions: Any, enable_telemetry: bool) -> None:
     """Build no exporter where telemetry is off: it would ask its maker's server for settings, and go on asking."""
     if enable_telemetry:
-        _originals["__init__"](self, custom_dimensions, enable_telemetry)
+        _originals["PromptFlowSDKLogHandler.__init__"](self, custom_dimensions, enable_telemetry)
     else:
         opentelemetrys_handler: Any = type(self).__mro__[1]
         opentelemetrys_handler.__init__(self)  # which reports to nobody
@@ -92,7 +104,7 @@ def _sum_up(self: Any, inputs: Any) -> Any:
 
 def _merge_lines(self: Any, input_dict: Mapping[str, Any]) -> Any:
     """Say how many lines an evaluation leaves out because the run it is of failed on them; promptflow does not."""
-    merged = _originals["_merge_input_dicts_by_line"](self, input_dict)
+    merged = _originals["BatchInputsProcessor._merge_input_dicts_by_line"](self, input_dict)
     lines = max(map(len, input_dict.values()))
     if len(merged) < lines:
         log.warning("%d of %d lines are not evaluated: the run has no output for them", lines - len(merged), lines)
@@ -123,6 +135,12 @@ def _repair_engines(module: ModuleType) -> None:
     replace(module.ScriptExecutor, "_exec_aggregation", _sum_up, "406170efa53094b8")
 
 
+@wrapt.when_imported("promptflow._core.log_manager")
+def _repair_streams(module: ModuleType) -> None:
+    replace(module.NodeLogWriter, "__init__", _wrap_stream, "83ab16988cfce20c")
+    replace(module.NodeLogManager, "__exit__", _unwrap_streams, "6f0711c4bd7037df")
+
+
 @wrapt.when_imported("promptflow.batch._batch_inputs_processor")
 def _repair_inputs(module: ModuleType) -> None:
     replace(module.BatchInputsProcessor, "_merge_input_dicts_by_line", _merge_lines, "833ff485f6a60936")
@@ -138,16 +156,25 @@ def _repair_telemetry(module: ModuleType) -> None:
     replace(module.PromptFlowSDKLogHandler, "__init__", _make_handler, "710e7e8eb919f830")
 
 
-@contextmanager
-def staying_on_this_machine() -> Iterator[None]:
-    """Report nothing and start no background service, unless the person's own settings say so; stop what we start.
+@wrapt.when_imported("promptflow._sdk._configuration")
+def _report_nothing(module: ModuleType) -> None:
+    """Keep telemetry off in this process, unless the person's own settings turn it on."""
+    _settings(module).setdefault("telemetry", {}).setdefault("enabled", False)
 
-    promptflow reads its settings from the home and from the working directory upwards, and takes them no other way.
-    Its `pf service stop` needs lsof, which a plain Debian lacks.
+
+def _settings(module: ModuleType) -> dict[str, Any]:
+    """Return promptflow's settings, which it reads from the home and from the working directory upwards."""
+    settings: dict[str, Any] = module.Configuration.get_instance().get_all()
+    return settings
+
+
+@contextmanager
+def without_new_service() -> Iterator[None]:
+    """Start no background service unless the person's own settings ask for it, and stop it if it was not there before.
+
+    promptflow's `pf service stop` needs lsof, which a plain Debian lacks.
     """
-    configuration = importlib.import_module("promptflow._sdk._configuration").Configuration.get_instance()
-    settings: dict[str, Any] = configuration.get_all()
-    settings.setdefault("telemetry", {}).setdefault("enabled", False)
+    settings = _settings(importlib.import_module("promptflow._sdk._configuration"))
     may_start = settings.setdefault("trace", {}).setdefault("destination", "none") != "none"
     running = _service() if may_start else None
     try:

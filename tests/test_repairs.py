@@ -37,6 +37,7 @@ class Project:
         (self.folder / "broken").symlink_to("nowhere")
         (self.folder / ".env").write_text("JUDGE_MODEL=of-the-dotenv\n")
         (self.folder / "no_sum.py").write_text(NO_SUM)
+        (self.folder / "greeter.py").write_text(GREETER)
         home = folder / "home"
         self.environment = {**clean_environment(home), **new_home(home), "OPENAI_BASE_URL": server.base_url}
         self.runs = home / ".promptflow" / ".runs"
@@ -143,6 +144,41 @@ def test_both_engines_survive_and_leave_the_persons_flow_file_alone(project: Pro
     assert (before.st_mtime_ns, before.st_ino) == (after.st_mtime_ns, after.st_ino)
 
 
+GREETER = """
+import asyncio
+import random
+
+
+class Greeter:
+    def __init__(self, greeting: str = "Hi"):
+        self.greeting = greeting
+
+    async def __call__(self, name: str) -> str:
+        await asyncio.sleep(random.random() / 50)  # so that lines end in another order than they began
+        print("said", name)
+        return self.greeting + name
+"""
+MANY_LINES = """
+import sys
+from promptflow.client import PFClient
+from greeter import Greeter
+
+with open("names.jsonl", "w") as file:
+    file.write("".join('{"name": "%d"}\\n' % i for i in range(1500)))
+streams, mapping = (sys.stdout, sys.stderr), {"name": "${data.name}"}
+run = PFClient().run(
+    flow=Greeter(), data="names.jsonl", column_mapping=mapping, name="many", batch_use_async=True, worker_count=64
+)
+failed = PFClient().get_details(run, all_results=True)["outputs.output"] == "(Failed)"
+print(run.status, failed.sum(), (sys.stdout, sys.stderr) == streams)
+"""
+
+
+@pytest.mark.slow
+def test_the_terminal_is_as_it_was_after_many_lines_at_once(project: Project) -> None:
+    assert "Completed 0 True" in project.python("import flowkit\n" + MANY_LINES)
+
+
 WITHOUT = """
 import sys, types
 sys.modules["flowkit.repairs"] = types.SimpleNamespace(run_and_line=dict)  # what a repair's absence looks like
@@ -179,6 +215,7 @@ def test_a_method_that_is_not_the_known_one_is_left_alone_with_one_warning(caplo
 
 
 def test_every_repair_is_for_the_promptflow_that_is_installed(caplog: pytest.LogCaptureFixture) -> None:
+    import promptflow._core.log_manager as logs
     import promptflow._sdk._telemetry.logging_handler as telemetry
     import promptflow._sdk.operations._local_storage_operations as storage
     import promptflow.batch._batch_inputs_processor as inputs
@@ -191,6 +228,8 @@ def test_every_repair_is_for_the_promptflow_that_is_installed(caplog: pytest.Log
         (inputs, "BatchInputsProcessor", "_merge_input_dicts_by_line"),
         (storage, "LocalStorageOperations", "dump_snapshot"),
         (telemetry, "PromptFlowSDKLogHandler", "__init__"),
+        (logs, "NodeLogWriter", "__init__"),
+        (logs, "NodeLogManager", "__exit__"),
     ]
     for module, owner, method in repaired:
         assert getattr(getattr(module, owner), method).__module__ == "flowkit.repairs", method
