@@ -12,25 +12,32 @@ from typing import Any
 
 from check_list import EvalFlow
 from flow import ChatFlow
+from flowkit.comparison import compare, print_comparison, read_baseline
+from flowkit.gate import Gate, Threshold, check_gate, parse_thresholds, write_junit
 from flowkit.job import Job, Row, sum_up
 from flowkit.journal import Journal
 from flowkit.lines import BadInputError, read_lines
+from flowkit.lint import lint
 from flowkit.terminal import print_failures, print_figures, print_rows
 
-ALL_WELL, BAD_INPUT, SOME_FAILED = 0, 2, 3
+ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the job. Returns 0: all well; 2: bad arguments or input, nothing was sent; 3: some lines failed."""
+    """Run the job. Returns 0: all well; 1: a threshold is missed; 2: bad arguments or input; 3: some lines failed."""
     options = read_options(arguments)
     out = options.resume or options.out
     try:
         lines = read_lines(options.data)
+        thresholds = parse_thresholds(options.fail_under, {name: None for line in lines for name in line.statements})
+        baseline = read_baseline(options.baseline) if options.baseline else None
         chat_flow, eval_flow = ChatFlow(), EvalFlow()
         journal = Journal(out / "journal.jsonl", resume=options.resume is not None)
     except (BadInputError, ValueError, OSError) as error:
         print(f"batch.py: {error}", file=sys.stderr)
         return BAD_INPUT
+    for finding in lint(line.statements for line in lines):
+        print(f"batch.py: {finding}", file=sys.stderr)
     with journal:
         job = Job(lines, chat_flow, eval_flow, journal, options.concurrency, options.line_timeout, options.quiet)
         rows = job.run()
@@ -39,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_figures(rows, figures)
     print(f"answered by {chat_flow.model.name}, judged by {eval_flow.model.name}")
     write(out, rows, figures)
+    gate = hold_against(thresholds, baseline, rows, figures, options)
     if not figures["failed"]:
-        return ALL_WELL
-    print_failures(rows)
-    print(*job.troubles, sep="\n", end="\n" if job.troubles else "")
+        return ALL_WELL if gate.passed else GATE_MISSED
+    print_failures(rows, job.troubles)
     print(f"to ask for what is missing:\n{resume_command(options, out)}")
     return SOME_FAILED
 
@@ -57,7 +64,15 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     option("--concurrency", type=at_least_one, default=16, metavar="N", help="lines and requests in flight (16)")
     option("--line-timeout", type=at_least_one, default=600, metavar="S", help="seconds for one line (600)")
     option("--quiet", action="store_true", help="no progress bars")
-    return parser.parse_args(arguments)
+    option("--fail-under", action="append", default=[], metavar="NAME=X", help="exit 1 if that average is below X")
+    option("--missing", choices=["skip", "worst"], default="skip", help="worst: a missing score counts as 1 (skip)")
+    option("--baseline", type=Path, metavar="DIR", help="compare with the run in that folder")
+    option("--no-worse-than-baseline", action="store_true", help="exit 1 if a statement is worse than there")
+    option("--junit", type=Path, metavar="FILE", help="write a JUnit report")
+    options = parser.parse_args(arguments)
+    if options.no_worse_than_baseline and not options.baseline:
+        parser.error("--no-worse-than-baseline needs --baseline DIR")
+    return options
 
 
 def at_least_one(text: str) -> int:
@@ -75,10 +90,35 @@ def write(out: Path, rows: Sequence[Row], figures: dict[str, Any]) -> None:
     print(f"{out / 'details.jsonl'} and {out / 'metrics.json'} written")
 
 
+def hold_against(
+    thresholds: Sequence[Threshold],
+    baseline: Sequence[Row] | None,
+    rows: Sequence[Row],
+    figures: dict[str, Any],
+    options: argparse.Namespace,
+) -> Gate:
+    """Compare with the baseline and the thresholds, print both, and write the JUnit report, as far as asked for."""
+    comparison = compare(rows, baseline) if baseline is not None else None
+    if comparison:
+        print_comparison(comparison)
+    gate = check_gate(figures, thresholds, comparison if options.no_worse_than_baseline else None, options.missing)
+    if gate.checks:
+        print(*gate.lines, sep="\n")
+    if options.junit:
+        write_junit(options.junit, rows, gate, options.data.name)
+    return gate
+
+
 def resume_command(options: argparse.Namespace, out: Path) -> str:
     """Return the command that asks for what is missing."""
     words = ["python", sys.argv[0], "--data", str(options.data), "--resume", str(out)]
-    return shlex.join([*words, "--concurrency", str(options.concurrency)])
+    words += ["--concurrency", str(options.concurrency)]
+    words += ["--missing", options.missing] if options.missing != "skip" else []
+    words += [word for text in options.fail_under for word in ("--fail-under", text)]
+    words += ["--baseline", str(options.baseline)] if options.baseline else []
+    words += ["--no-worse-than-baseline"] if options.no_worse_than_baseline else []
+    words += ["--junit", str(options.junit)] if options.junit else []
+    return shlex.join(words)
 
 
 if __name__ == "__main__":

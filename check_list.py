@@ -1,12 +1,12 @@
 """EvalFlow: score one answer against named statements with a judge, and sum up the lines."""
 
-import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from flowkit import background, metrics, tracing
-from flowkit.judge import judge
+from flowkit import background, calibration, metrics, tracing
+from flowkit.judge import judge, together
 from flowkit.model import resolve
 from flowkit.prompty import Prompt
 from flowkit.statements import read_statements
@@ -23,24 +23,31 @@ EXAMPLES = [
 
 
 def check(answer: str, statement: str, model_config=None) -> dict:  # type: ignore
-    """Score how well `statement` applies to `answer`: {"score": 1 to 5 or None, "explanation": text}."""
+    """Score how well `statement` applies to `answer`: {"score": 1 to 5 or None, "explanation": text, ...}."""
     verdict: dict[str, Any] = EvalFlow(model_config)(answer, {"statement": statement})["statement"]
     return verdict
 
 
 class EvalFlow:
-    """Judge an answer by named statements; `model_config` as for ChatFlow, for the judge."""
+    """Judge an answer by named statements.
+
+    model_config: as for ChatFlow, for the judge.
+    votes: how often each statement is judged, 1, 3 or 5 times; the median counts.
+    """
 
     # promptflow reads these annotations and knows few: no quotes, no `X | Y`, no `-> dict`.
-    def __init__(self, model_config=None) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, model_config=None, votes: int = 1) -> None:  # type: ignore[no-untyped-def]
+        if str(votes) not in ("1", "3", "5"):
+            raise ValueError(f"votes must be 1, 3 or 5, got {votes!r}")
+        self.votes = int(votes)  # promptflow's command line passes it as text
         self.model = resolve(model_config, judge=True)
         self.prompt = Prompt.load(BASE_DIR / "eval_checklist.prompty")
 
     def __call__(self, answer: str, statements: dict):  # type: ignore
         """Return {"score": 1 to 5 or None, "explanation": text, ...} for every statement, judged at the same time.
 
-        statements: {name: text}, or the same as JSON text. A score of None means that the judge's reply could not be
-        read; a request that fails raises, for then nothing is known.
+        statements: {name: text}, or the same as JSON text. A score of None means that no reply of the judge could be
+        read; a request that fails raises, for then nothing is known. `flowkit.judge` explains the other fields.
         """
         return background.run(self.judge(answer, statements))
 
@@ -48,12 +55,10 @@ class EvalFlow:
         """Do the same on the running event loop."""
         named = read_statements(statements)
         with tracing.span("EvalFlow", "Function", {"answer": answer, "statements": named}) as span:
-            asked = [judge(self.model, self.prompt, answer, text, EXAMPLES, span) for text in named.values()]
-            verdicts = await asyncio.gather(*asked)
-            results = {
-                name: {"score": verdict.score, "explanation": verdict.explanation, "prompt": self.prompt.digest}
-                for name, verdict in zip(named, verdicts, strict=True)
-            }
+            verdicts = await together(
+                judge(self.model, self.prompt, answer, text, EXAMPLES, self.votes, span) for text in named.values()
+            )
+            results = dict(zip(named, verdicts, strict=True))
             tracing.record_output(span, results)
         return results
 
@@ -64,6 +69,8 @@ class EvalFlow:
 
 if __name__ == "__main__":
     flow = EvalFlow()
+    if sys.argv[1:2] == ["calibrate"]:  # python check_list.py calibrate labels.jsonl
+        sys.exit(calibration.main(sys.argv[2:], flow))
     result = flow(
         answer="ChatGPT is a conversational AI model developed by OpenAI. It is trained on a large body of text and on "
         "people's ratings of its replies, answers questions, drafts and explains text and code, and can be wrong.",

@@ -35,10 +35,12 @@ class Reply:
 
     finish_reason: "stop" for a finished answer, "length" or "content_filter" for one that was cut; None until then.
     usage: tokens as the service counted them, empty where it does not say.
+    format: what the service was asked for, "json_schema" or "json_object" as far as it takes them; "" for plain text.
     """
 
     finish_reason: str | None = None
     usage: dict[str, int] | None = None
+    format: str = ""
 
 
 async def stream_text(
@@ -64,7 +66,7 @@ async def stream_text(
         try:
             async with (
                 pace.turn(),
-                await _send(client, model, request, stream=True, stream_cls=AsyncStream[Any]) as chunks,
+                await _send(client, model, request, reply, stream=True, stream_cls=AsyncStream[Any]) as chunks,
             ):
                 async for chunk in chunks:
                     if piece := _take(chunk, reply):
@@ -89,10 +91,11 @@ async def complete_text(
     with tracing.span("openai_chat", "LLM", request, parent) as span, _causes_named(model):
         client, pace = await shared_client(model.service)
         async with pace.turn():
-            answer = await _send(client, model, request)
+            answer = await _send(client, model, request, reply)
         try:
             choice = answer["choices"][0]
-            text = choice["message"].get("content") or ""
+            text = choice["message"].get("content") or choice["message"].get("refusal") or ""
+            text = text.encode("utf-8", "replace").decode()  # half an emoji could be neither written nor sent back
         except (KeyError, IndexError, TypeError, AttributeError):
             raise ValueError(f"{model.name}: the service's reply is no chat completion") from None
         reply.finish_reason, reply.usage = choice.get("finish_reason"), _counts(answer.get("usage"))
@@ -100,7 +103,7 @@ async def complete_text(
     return text, reply
 
 
-async def _send(client: AsyncOpenAI, model: Model, request: dict[str, Any], **how: Any) -> Any:
+async def _send(client: AsyncOpenAI, model: Model, request: dict[str, Any], reply: Reply, **how: Any) -> Any:
     """Post `request` and return the reply, plain JSON; ask again without a parameter that the service refuses by name.
 
     Plain JSON takes a third of the time of openai's response models. `chat.completions.create` would do the same,
@@ -108,6 +111,7 @@ async def _send(client: AsyncOpenAI, model: Model, request: dict[str, Any], **ho
     """
     while True:
         sent = refusals.adapted(model, request)
+        reply.format = refusals.format_of(sent)
         try:
             async with timeout(model.service.give_up_after_s):
                 return await client.post(PATH, body=sent, cast_to=object, **how)

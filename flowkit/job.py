@@ -62,7 +62,7 @@ class Job:
         return outcomes
 
     def _judge(self, answers: Outcomes) -> Outcomes:
-        asked, answered = _asked(self.eval_flow), answers.outputs()
+        asked, answered = _asked(self.eval_flow, self.eval_flow.votes), answers.outputs()
         keys = {
             i: key_of("verdicts", answers.keys[i], answer, self.lines[i].statements, asked)
             for i, answer in answered.items()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flowkit.history import Message, check_text, checked, read_history, shown
 from flowkit.statements import read_statements
+
+T = TypeVar("T")
 
 
 class BadInputError(ValueError):
@@ -36,54 +38,61 @@ def read_lines(path: Path) -> list[Line]:
     In a table, `chat_history` and `statements` are JSON text. Raises BadInputError for the first line that cannot be
     used, and for a file without any.
     """
-    read = {".csv": _rows_of_table, ".tsv": _rows_of_table}.get(path.suffix.lower(), _rows_of_jsonl)
+    return read_objects(path, _line, '{"question": "What is Prompt flow?"}')
+
+
+def read_objects(path: Path, read: Callable[[int, dict[str, Any]], T], example: str) -> list[T]:
+    """Return what `read` makes of each line of a file, given its number and its fields.
+
+    Raises BadInputError where a line has no fields, where `read` raises TypeError or ValueError, and for a file
+    without lines. example: a line as it should be, to be shown then.
+    """
+    is_table = path.suffix.lower() in (".csv", ".tsv")
+    found = []
     try:
-        lines = [_checked_line(path.name, number, fields) for number, fields in read(path)]
+        for number, row in _rows_of_table(path) if is_table else _rows_of_jsonl(path):
+            try:
+                found.append(read(number, row if isinstance(row, dict) else _object(row, example)))
+            except (TypeError, ValueError) as error:
+                raise BadInputError(f"{path} line {number}: {error}") from None
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise BadInputError(f"{path}: expected UTF-8, got other bytes; save it as UTF-8") from None
-    if not lines:
-        raise BadInputError(f'{path}: is empty; write lines such as {{"question": "What is Prompt flow?"}}')
-    return lines
+    if not found:
+        raise BadInputError(f"{path}: is empty; expected lines such as {example}")
+    return found
 
 
-def _rows_of_jsonl(path: Path) -> Iterator[tuple[int, Any]]:
+def _rows_of_jsonl(path: Path) -> Iterator[tuple[int, str]]:
     # Lines end with LF alone: JSON text may hold U+2028 and its like, at which Python would end them too.
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
             if text := raw.decode("utf-8-sig" if number == 1 else "utf-8").strip():
-                yield number, _parsed(text, f"{path.name} line {number}")
+                yield number, text
 
 
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:  # no JSON, a number of 5000 digits, [[[[...
-        raise BadInputError(f"{where}: expected a JSON object, got text that is no JSON ({error})") from None
-
-
-def _rows_of_table(path: Path) -> Iterator[tuple[int, Any]]:
+def _rows_of_table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     csv.field_size_limit(2**31 - 1)  # 128 KiB otherwise
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
         try:
             for row in table:
                 if None in row:
-                    raise BadInputError(f"{path.name} line {table.line_num}: has more cells than the first line names")
+                    raise BadInputError(f"{path} line {table.line_num}: has more cells than the first line names")
                 yield table.line_num, {column: cell for column, cell in row.items() if cell}
         except csv.Error as error:
-            raise BadInputError(f"{path.name} after line {table.line_num}: is no table: {error}") from None
+            raise BadInputError(f"{path} after line {table.line_num}: is no table: {error}") from None
 
 
-def _checked_line(file_name: str, number: int, fields: Any) -> Line:
-    where = f"{file_name} line {number}"
-    if not isinstance(fields, dict):
-        raise BadInputError(f'{where}: expected a JSON object such as {{"question": "..."}}, got {shown(fields)}')
+def _object(text: str, example: str) -> dict[str, Any]:
     try:
-        return _line(number, fields)
-    except (TypeError, ValueError) as error:
-        raise BadInputError(f"{where}: {error}") from None
+        fields = json.loads(text)
+    except (ValueError, RecursionError) as error:  # no JSON, a number of 5000 digits, [[[[...
+        raise ValueError(f"expected a JSON object such as {example}, got text that is no JSON ({error})") from None
+    if not isinstance(fields, dict):
+        raise TypeError(f"expected a JSON object such as {example}, got {shown(fields)}")
+    return fields
 
 
 def _line(number: int, fields: dict[str, Any]) -> Line:

@@ -127,41 +127,6 @@ def _take_snapshot(self: Any, flow: Any) -> None:
         shutil.copy(flow.path, self._dag_path)
 
 
-@wrapt.when_imported("promptflow.executor._script_executor")
-def _repair_engines(module: ModuleType) -> None:
-    """Both: worker processes and one event loop."""
-    replace(module.FlowExecutor, "_stringify_generator_output_async", _join_streams, "a1a057476cbf0fa0")
-    replace(module.ScriptExecutor, "_construct_line_result", _line_result, "3a98b0af968c7bf3")
-    replace(module.ScriptExecutor, "_exec_aggregation", _sum_up, "406170efa53094b8")
-
-
-@wrapt.when_imported("promptflow._core.log_manager")
-def _repair_streams(module: ModuleType) -> None:
-    replace(module.NodeLogWriter, "__init__", _wrap_stream, "83ab16988cfce20c")
-    replace(module.NodeLogManager, "__exit__", _unwrap_streams, "6f0711c4bd7037df")
-
-
-@wrapt.when_imported("promptflow.batch._batch_inputs_processor")
-def _repair_inputs(module: ModuleType) -> None:
-    replace(module.BatchInputsProcessor, "_merge_input_dicts_by_line", _merge_lines, "833ff485f6a60936")
-
-
-@wrapt.when_imported("promptflow._sdk.operations._local_storage_operations")
-def _repair_snapshots(module: ModuleType) -> None:
-    replace(module.LocalStorageOperations, "dump_snapshot", _take_snapshot, "ac48640419d5f053")
-
-
-@wrapt.when_imported("promptflow._sdk._telemetry.logging_handler")
-def _repair_telemetry(module: ModuleType) -> None:
-    replace(module.PromptFlowSDKLogHandler, "__init__", _make_handler, "710e7e8eb919f830")
-
-
-@wrapt.when_imported("promptflow._sdk._configuration")
-def _report_nothing(module: ModuleType) -> None:
-    """Keep telemetry off in this process, unless the person's own settings turn it on."""
-    _settings(module).setdefault("telemetry", {}).setdefault("enabled", False)
-
-
 def _settings(module: ModuleType) -> dict[str, Any]:
     """Return promptflow's settings, which it reads from the home and from the working directory upwards."""
     settings: dict[str, Any] = module.Configuration.get_instance().get_all()
@@ -202,3 +167,41 @@ def run_and_line() -> dict[str, Any]:
     module = sys.modules.get("promptflow.tracing._operation_context")  # without it, there is no run
     noted = module.OperationContext.get_instance().get("_otel_attributes", {}) if module else {}
     return {name: value for name, value in noted.items() if value is not None}
+
+
+# From here on: what is imported already is repaired at once, so all of the above has to be defined.
+
+
+@wrapt.when_imported("promptflow.executor._script_executor")
+def _repair_engines(module: ModuleType) -> None:
+    """Both: worker processes and one event loop."""
+    replace(module.FlowExecutor, "_stringify_generator_output_async", _join_streams, "a1a057476cbf0fa0")
+    replace(module.ScriptExecutor, "_construct_line_result", _line_result, "3a98b0af968c7bf3")
+    replace(module.ScriptExecutor, "_exec_aggregation", _sum_up, "406170efa53094b8")
+
+
+@wrapt.when_imported("promptflow._core.log_manager")
+def _repair_streams(module: ModuleType) -> None:
+    replace(module.NodeLogWriter, "__init__", _wrap_stream, "83ab16988cfce20c")
+    replace(module.NodeLogManager, "__exit__", _unwrap_streams, "6f0711c4bd7037df")
+
+
+@wrapt.when_imported("promptflow.batch._batch_inputs_processor")
+def _repair_inputs(module: ModuleType) -> None:
+    replace(module.BatchInputsProcessor, "_merge_input_dicts_by_line", _merge_lines, "833ff485f6a60936")
+
+
+@wrapt.when_imported("promptflow._sdk.operations._local_storage_operations")
+def _repair_snapshots(module: ModuleType) -> None:
+    replace(module.LocalStorageOperations, "dump_snapshot", _take_snapshot, "ac48640419d5f053")
+
+
+@wrapt.when_imported("promptflow._sdk._telemetry.logging_handler")
+def _repair_telemetry(module: ModuleType) -> None:
+    replace(module.PromptFlowSDKLogHandler, "__init__", _make_handler, "710e7e8eb919f830")
+
+
+@wrapt.when_imported("promptflow._sdk._configuration")
+def _report_nothing(module: ModuleType) -> None:
+    """Keep telemetry off in this process, unless the person's own settings turn it on."""
+    _settings(module).setdefault("telemetry", {}).setdefault("enabled", False)

@@ -33,14 +33,16 @@ def print_figures(rows: Sequence[Row], figures: Mapping[str, Any]) -> None:
     print("{total} lines: {answered} answered, {judged} judged, {failed} failed".format(**figures))
 
 
-def print_failures(rows: Sequence[Row]) -> None:
-    """Print how many lines failed of which kind, with an example of each, the most frequent kind first."""
+def print_failures(rows: Sequence[Row], troubles: Sequence[str]) -> None:
+    """Print how many lines failed of which kind, the most frequent first, with an example of each; then `troubles`."""
     by_kind: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row["error"]:
             by_kind[row["error"].split(" - ")[0].split(":")[0]].append(row)
     for failed in sorted(by_kind.values(), key=len, reverse=True):
         print(f"{len(failed)} x {_shortened(failed[0]['error'])} (line {failed[0]['line']})")
+    for trouble in troubles:
+        print(trouble)
 
 
 def _names_in(rows: Sequence[Row]) -> list[str]:

@@ -35,14 +35,16 @@ class Verdict:
     score: 1 (does not apply) to 5 (applies fully), or None when no score could be read.
     explanation: the judge's, or one sentence on what was wrong, fit to be sent back to the judge.
     read_by: "json" (the whole reply is the object), "lenient" (an object in text, or nearly JSON), or
-        "unreadable" (no score).
+        "unreadable" (no score); `flowkit.judge`, which knows how the reply was asked for, tells it more finely.
     raw: the reply as received.
+    asks: how often the judge was asked for it.
     """
 
     score: int | None
     explanation: str
     read_by: str
     raw: str
+    asks: int = 1
 
 
 @dataclass(frozen=True)

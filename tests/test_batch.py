@@ -106,7 +106,7 @@ BAD_DATA = [
     (None, "cannot be read: No such file or directory"),
     (b"", "is empty"),
     (b"\n \n", "is empty"),
-    (b'{"question": "ok"}\n{bad\n', "data.jsonl line 2: expected a JSON object, got text that is no JSON"),
+    (b'{"question": "ok"}\n{bad\n', "data.jsonl line 2: expected a JSON object such as"),
     (b'\n["question"]\n', "data.jsonl line 2: expected a JSON object such as"),
     (b'{"questio": "?"}', "line 1: 'question' is missing; the line has 'questio'"),
     (b'{"question": 5}', "line 1: 'question' must be text, got int"),
@@ -172,3 +172,83 @@ def test_as_a_program_it_runs_offline_from_any_folder_and_leaves_only_its_output
     figures = metrics_of(folder / "out")
     assert figures["average_correctness"] == 5.0
     assert figures["total"] == 3
+
+
+def test_a_threshold_that_is_missed_exits_with_1_and_says_which(
+    at_server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", written(tmp_path, ROWS), "--out", "out"]
+    assert batch.main([*data, "--fail-under", "short=4", "--fail-under", "right=4.5"]) == 1
+    printed = capsys.readouterr().out
+    assert "short: 4.00 of at least 4, 6 of 6 lines scored: met" in printed
+    assert "right: 4.00 of at least 4.5, 6 of 6 lines scored: missed" in printed
+    assert printed.rstrip().endswith("gate missed: 1 of 2 met")
+    assert batch.main(["--resume", "out", *data[:2], "--fail-under", "short=4", "--junit", "junit.xml"]) == 0
+    assert 'errors="0"' in (tmp_path / "junit.xml").read_text()
+    assert len(at_server.requests) == 18  # the second run asked for nothing
+
+
+def test_an_unscored_statement_passes_no_gate_unnoticed(
+    at_server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def act(body: dict[str, Any]) -> Act:
+        if body.get("stream"):
+            return Answer(deltas=[body["messages"][-1]["content"]])
+        text = " ".join(message["content"] for message in body["messages"])
+        return Answer(deltas=["I like it."]) if "Question 2" in text else VERDICT
+
+    at_server.usual = act
+    data = ["--data", written(tmp_path, ROWS), "--out", "out"]
+    assert batch.main([*data, "--fail-under", "short=4"]) == 0
+    assert "5 of 6 lines scored: met" in capsys.readouterr().out
+    worst = ["--resume", "out", *data[:2], "--fail-under", "short=4", "--missing", "worst"]
+    assert batch.main(worst) == 1
+    assert "short: at worst 3.50 of at least 4, 5 of 6 lines scored: missed" in capsys.readouterr().out
+
+
+def test_a_run_that_is_worse_than_its_baseline_exits_with_1_if_asked(
+    at_server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", written(tmp_path, ROWS)]
+    assert batch.main([*data, "--out", "before"]) == 0
+    worse = Answer(deltas=['{"explanation": "Hardly.", "score": 2}'])
+    at_server.usual = lambda body: Answer(deltas=["An", " answer."]) if body.get("stream") else worse
+    assert batch.main([*data, "--out", "now", "--baseline", "before"]) == 0
+    assert "worse" in capsys.readouterr().out
+    assert batch.main([*data, "--resume", "now", "--baseline", "before", "--no-worse-than-baseline"]) == 1
+    assert "short: worse than the baseline by 2.00, 6 pairs: missed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--fail-under", "good=4"], "no statement is called 'good'; known are 'short', 'right'"),
+        (["--fail-under", "short=9"], "expected a number from 1 to 5, got '9'"),
+        (["--baseline", "nowhere"], "cannot be read: No such file or directory"),
+        (["--resume", "nowhere"], "No such file or directory"),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_is_refused_before_anything_is_sent(
+    at_server: ChatServer, tmp_path: Path, arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert batch.main(["--data", written(tmp_path, ROWS), *arguments]) == 2
+    assert says in capsys.readouterr().err
+    assert at_server.requests == []
+
+
+def test_the_readme_shows_the_figures_of_a_run_with_a_failed_line(
+    at_server: ChatServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def act(body: dict[str, Any]) -> Act:
+        text = " ".join(message["content"] for message in body["messages"])
+        if body.get("stream"):
+            refused = Status(400, "the prompt was filtered", error_code="content_filter")
+            return refused if "ChatGPT" in text else Answer(deltas=["A short", " answer."])
+        if "result should be 1" in text:
+            return Answer(deltas=["I would say so."])  # no verdict, asked twice
+        return Answer(deltas=[json.dumps({"explanation": "So.", "score": 4 if "should explain" in text else 5})])
+
+    at_server.usual = act
+    assert batch.main(["--data", str(PROJECT / "data.jsonl"), "--quiet"]) == 3
+    shown = (PROJECT / "README.md").read_text(encoding="utf-8").split("```text\n")[2].split("```")[0]
+    assert shown.strip() in capsys.readouterr().out

@@ -91,4 +91,4 @@ def test_a_file_that_cannot_be_used_says_where_and_why(tmp_path: Path, name: str
     with pytest.raises(BadInputError) as refused:
         read_lines(tmp_path / name)
     assert says in str(refused.value)
-    assert len(str(refused.value)) < 300
+    assert len(str(refused.value)) < 500

@@ -1,0 +1,215 @@
+"""Two runs side by side: who is whose partner, and how sure the difference is."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats  # type: ignore[import-untyped]
+
+from flowkit.comparison import Comparison, Difference, compare, print_comparison, read_baseline
+from flowkit.lines import BadInputError
+
+UNDECIDED = "no difference that this many lines can show"
+Row = dict[str, Any]
+
+
+def row(question: str = "Q?", *, history: list[Any] | None = None, **scores: int | None) -> Row:
+    verdicts = {name: {"score": score, "explanation": ""} for name, score in scores.items()}
+    statements = {name: f"It is {name}." for name in scores}
+    return {"question": question, "chat_history": history or [], "statements": statements, "verdicts": verdicts}
+
+
+def failed(question: str, *names: str) -> Row:
+    return {**row(question, **dict.fromkeys(names)), "verdicts": None, "error": "lost"}
+
+
+def run_of(scores: list[int]) -> list[Row]:
+    return [row(f"Q{i}?", good=score) for i, score in enumerate(scores)]
+
+
+def good(now: list[int], before: list[int]) -> Difference:
+    return compare(run_of(now), run_of(before)).differences["good"]
+
+
+VERDICTS = [
+    ([5] * 9, [4] * 9, "better"),
+    ([3] * 9, [4] * 9, "worse"),
+    ([4] * 9, [4] * 9, UNDECIDED),
+    ([5, 3] * 9, [4, 4] * 9, UNDECIDED),
+    ([5, 5, 5, 4] * 9, [4, 4, 4, 5] * 9, "better"),
+    ([5], [1], UNDECIDED),
+]
+
+
+@pytest.mark.parametrize(("now", "before", "verdict"), VERDICTS)
+def test_the_verdict_is_as_the_table_says(now: list[int], before: list[int], verdict: str) -> None:
+    assert good(now, before).verdict == verdict
+
+
+def test_five_changes_for_the_better_decide_nothing_and_six_do() -> None:
+    assert good([4] * 5, [3] * 5).verdict == "no difference that this many lines can show"
+    assert good([4] * 6, [3] * 6).verdict == "better"
+
+
+def test_one_pair_has_a_difference_and_no_interval() -> None:
+    assert good([5], [3]) == Difference(2, None, 1, UNDECIDED)
+
+
+def test_a_line_counts_for_a_statement_only_if_both_runs_scored_it() -> None:
+    now = [row("A?", good=5, short=4), row("B?", good=None, short=4), failed("C?", "good", "short")]
+    before = [row("A?", good=4, short=None), row("B?", good=4, short=2), row("C?", good=1, short=1)]
+    differences = compare(now, before).differences
+    assert [(name, each.mean, each.pairs) for name, each in differences.items()] == [("good", 1, 1), ("short", 2, 1)]
+
+
+def test_a_statement_without_any_score_has_no_difference() -> None:
+    assert compare([failed("A?", "good")], [row("A?", good=5)]).differences == {
+        "good": Difference(None, None, 0, UNDECIDED)
+    }
+
+
+def test_lines_are_partners_by_content_whatever_their_order() -> None:
+    now, before = run_of([1, 2, 3, 4, 5]), run_of([1, 2, 3, 4, 5])
+    random.Random(7).shuffle(before)
+    comparison = compare(now, before)
+    assert comparison.differences["good"].ci95 == (0, 0)
+    assert comparison.paired == 5
+
+
+TURN = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+OTHERS = [
+    row("Another?", good=4),
+    row("Q?", good=4, short=4),
+    row("Q?", history=TURN, good=4),
+    {**row("Q?", good=4), "statements": {"good": "It is very good."}},
+]
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_another_question_statement_or_history_is_another_line(other: Row) -> None:
+    comparison = compare([row("Q?", good=4), row("Same?", good=4)], [other, row("Same?", good=4), other])
+    assert (comparison.paired, comparison.without_partner, comparison.baseline_without_partner) == (1, 1, 2)
+
+
+def test_rows_of_a_former_version_carry_no_history_and_find_their_partners() -> None:
+    before = row("Q?", good=3)
+    del before["chat_history"]
+    assert compare([row("Q?", history=TURN, good=4)], [before]).differences["good"].mean == 1
+
+
+def test_the_order_of_the_statements_tells_no_lines_apart() -> None:
+    assert compare([row(good=4, short=4)], [row(short=4, good=4)]).paired == 1
+
+
+def test_duplicates_are_partners_in_order() -> None:
+    now, before = [row(good=5), row(good=None), row(good=5)], [row(good=5), row(good=1)]
+    comparison = compare(now, before)
+    assert comparison.differences["good"] == Difference(0, None, 1, UNDECIDED)
+    assert (comparison.paired, comparison.without_partner, comparison.baseline_without_partner) == (2, 1, 0)
+
+
+@pytest.mark.parametrize("pairs", [10, 100, 1000])
+def test_the_interval_agrees_with_scipys_bootstrap(pairs: int) -> None:
+    chance = random.Random(pairs)
+    now, before = ([chance.randint(1, 5) for _ in range(pairs)] for _ in range(2))
+    changes = np.subtract(now, before)
+    oracle = stats.bootstrap((changes,), np.mean, method="percentile", n_resamples=9999, batch=100, rng=1)
+    difference, width = good(now, before), np.ptp(oracle.confidence_interval)
+    assert difference.mean == pytest.approx(changes.mean())
+    assert difference.ci95 == pytest.approx(tuple(oracle.confidence_interval), abs=0.03 * width)
+
+
+def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
+    chance = random.Random(3)
+    held = 0
+    for _ in range(100):
+        low, high = good([chance.randint(1, 5) for _ in range(60)], [3] * 60).ci95 or (9, 9)
+        held += low <= 0 <= high
+    assert 88 <= held <= 99  # of 100; 95 on average
+
+
+def test_the_same_runs_give_the_same_interval_again() -> None:
+    now, before = [5, 4, 4, 2, 5, 3], [3, 4, 5, 2, 1, 1]
+    assert good(now, before) == good(now, before)
+    assert good(now, before).ci95 == good(now[::-1], before[::-1]).ci95
+
+
+def test_ten_thousand_pairs_take_less_than_a_second() -> None:
+    chance = random.Random(5)
+    now, before = ([chance.randint(1, 5) for _ in range(10_000)] for _ in range(2))
+    rows, baseline, began_s = run_of(now), run_of(before), time.monotonic()
+    assert compare(rows, baseline).differences["good"].pairs == 10_000
+    assert time.monotonic() - began_s < 1
+
+
+@given(st.lists(st.tuples(st.text(), st.none() | st.integers(1, 5), st.none() | st.integers(1, 5)), max_size=8))
+@settings(deadline=None, max_examples=50)
+def test_a_comparison_is_plain_json_and_loses_no_line(lines: list[tuple[str, int | None, int | None]]) -> None:
+    rows = [row(text, good=now) for text, now, _ in lines]
+    comparison = compare(rows, [row(text, good=before) for text, _, before in lines[1:]])
+    assert comparison.paired + comparison.without_partner == len(lines)
+    assert comparison.baseline_without_partner == 0
+    told = json.loads(json.dumps(comparison.as_dict(), allow_nan=False))
+    assert told["paired"] == comparison.paired
+    assert "percentile" in told["method"]
+    assert "10000 resamples" in told["method"]
+
+
+def test_it_is_printed_in_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    some, none = Difference(-1 / 3, (-0.61, -0.06), 10_000, UNDECIDED), Difference(None, None, 0, UNDECIDED)
+    print_comparison(Comparison({"a long name of a statement " * 4: some, "1e5": none}, 10_000, 123, 45))
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    for told in ("-0.33", "-0.61 to -0.06", "10000", "1e5", "10000 lines compared", "123 here, 45 there"):
+        assert told in printed
+
+
+def test_a_baseline_is_read_as_it_was_written(tmp_path: Path) -> None:
+    rows = [row("U+2028 \u2028 and ü?", good=4), failed("B?", "good")]
+    written = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows)
+    (tmp_path / "details.jsonl").write_text(written, encoding="utf-8")
+    assert read_baseline(tmp_path) == rows
+
+
+BAD_BASELINES = [
+    (None, "cannot be read: No such file or directory"),
+    (b"", 'is empty; expected lines such as {"question"'),
+    (b"\xff\xfe", "expected UTF-8"),
+    (b"\n{bad", "line 2: expected a JSON object such as {"),
+    (b"9" * 5000, "line 1: expected a JSON object such as {"),
+    (b"[" * 100_000, "line 1: expected a JSON object such as {"),
+    (b"[]", "line 1: expected a JSON object such as {"),
+    (b'{"statements": {}, "verdicts": {}}', "line 1: 'question' is missing"),
+    (b'{"question": 5, "statements": {}, "verdicts": {}}', "line 1: 'question' must be as batch.py writes it, got 5"),
+    (b'{"question": "", "statements": [], "verdicts": {}}', "line 1: 'statements' must be as batch.py writes it"),
+    (b'{"question": "", "statements": {}, "verdicts": [4]}', "line 1: 'verdicts' must be as batch.py writes it"),
+    (b'{"question": "", "statements": {}, "verdicts": {"a": 4}}', "line 1: verdict 'a' must be an object with a score"),
+    (
+        b'{"question": "", "statements": {}, "verdicts": {"a": {"score": 6}}}',
+        "score must be a whole number from 1 to 5",
+    ),
+    (b'{"question": "", "statements": {}, "verdicts": {"a": {"score": true}}}', "from 1 to 5, got True"),
+    (b'{"question": "", "statements": {}, "verdicts": {"a": {"score": NaN}}}', "from 1 to 5, got nan"),
+    (b'{"question": "", "statements": {}, "verdicts": {"a": {"score": "4"}}}', "from 1 to 5, got '4'"),
+]
+
+
+@pytest.mark.parametrize(("content", "says"), BAD_BASELINES, ids=[says[:40] for _, says in BAD_BASELINES])
+def test_a_bad_baseline_gets_one_clear_line(tmp_path: Path, content: bytes | None, says: str) -> None:
+    if content is not None:
+        (tmp_path / "details.jsonl").write_bytes(content)
+    with pytest.raises(BadInputError) as raised:
+        read_baseline(tmp_path)
+    said = str(raised.value)
+    assert said.startswith(str(tmp_path / "details.jsonl"))
+    assert says in said
+    assert "\n" not in said
+    assert len(said) < 400
