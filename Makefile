@@ -19,6 +19,7 @@ check: .venv/installed-dev
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.streaming
+	$(BIN)/python -m benchmarks.batch_runs
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
