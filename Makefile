@@ -9,7 +9,7 @@ tutorial: .venv/installed
 	$(BIN)/python batch.py --data data.jsonl
 
 test: tutorial check
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .
