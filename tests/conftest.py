@@ -23,7 +23,8 @@ def new_home(home: Path) -> dict[str, str]:
     (settings / "pf.yaml").write_text("telemetry:\n  enabled: false\ntrace:\n  destination: none\n")
     (settings / "pf_version_check.json").write_text('{"last_check_time": "2999-01-01 00:00:00.000000"}')
     offline = {"APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true"}  # promptflow asks for settings even so
-    return {"HOME": str(home), "PF_HOME_DIRECTORY": str(settings), **offline}
+    small = {"PF_WORKER_COUNT": "1"}  # one worker process for three lines: each takes seconds to start
+    return {"HOME": str(home), "PF_HOME_DIRECTORY": str(settings), **offline, **small}
 
 
 def pytest_configure() -> None:

@@ -52,13 +52,3 @@ def test_flow_test_asks_the_model_it_is_given_and_keeps_the_key_to_itself(
     assert server.requests[0].headers[header].endswith(KEY)
     assert KEY not in printed
     assert files_with(KEY, tmp_path) == []
-
-
-def test_run_create_keeps_the_key_out_of_every_file(server: ChatServer, tmp_path: Path) -> None:
-    init = f'model_config={{"model": "m", "base_url": "{server.base_url}", "api_key": "${{env:MY_KEY}}"}}'
-    mapping = ["--column-mapping", "question=${data.question}", "chat_history=${data.chat_history}"]
-    printed = pf(tmp_path, "run", "create", "--flow", ".", "--data", "data.jsonl", *mapping, "--init", init)
-    assert '"status": "Completed"' in printed
-    assert len(server.requests) == 3
-    assert KEY not in printed
-    assert files_with(KEY, tmp_path) == []

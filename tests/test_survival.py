@@ -6,10 +6,12 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +66,9 @@ class Desk:
 
     def statuses(self) -> Counter[str]:
         """Return how many of promptflow's runs have which status."""
-        command = ["pf", "run", "list"]
-        environment = {**self.environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        listed = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=True)
-        return Counter(run["status"] for run in json.loads(listed.stdout))
+        database = Path(self.environment["PF_HOME_DIRECTORY"]) / "pf.sqlite"
+        with closing(sqlite3.connect(database)) as connection:
+            return Counter(status for (status,) in connection.execute("select status from run_info"))
 
 
 @pytest.fixture
