@@ -8,10 +8,9 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from http.client import HTTPConnection
 from statistics import median
-from urllib.parse import urlsplit
 
+from benchmarks.processes import server_load
 from benchmarks.server import REST_OF_ANSWER
 from benchmarks.ways import HISTORY, MODEL, QUESTION, Ask, Message, WayName, opened, tutorial
 
@@ -32,7 +31,7 @@ async def throughput(way: WayName, base_url: str, answers: Mapping[int, int]) ->
         for in_flight, count in answers.items():
             await _read_answers(ask, in_flight, min(in_flight, count // 2) + 1)  # to warm up
             gc.collect()  # a collection amid a few answers would count for many
-            server_s, cpu_s, start_s = _server_cpu_s(base_url), time.process_time(), time.perf_counter()
+            server_s, cpu_s, start_s = server_load(base_url)["cpu_s"], time.process_time(), time.perf_counter()
             firsts_s = await _read_answers(ask, in_flight, count)
             wall_s, cpu_s = time.perf_counter() - start_s, time.process_time() - cpu_s
             found |= {
@@ -40,7 +39,7 @@ async def throughput(way: WayName, base_url: str, answers: Mapping[int, int]) ->
                 f"cpu_ms {in_flight}": cpu_s / count * 1e3,
                 f"per_s {in_flight}": count / wall_s,
                 f"peak_mb {in_flight}": _peak_mb(),
-                f"server_cores {in_flight}": (_server_cpu_s(base_url) - server_s) / wall_s,
+                f"server_cores {in_flight}": (server_load(base_url)["cpu_s"] - server_s) / wall_s,
             }
     return found
 
@@ -90,14 +89,6 @@ async def _read_answer(ask: Ask) -> float:
 def _peak_mb() -> float:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def _server_cpu_s(base_url: str) -> float:
-    connection = HTTPConnection(urlsplit(base_url).netloc, timeout=30)
-    connection.request("GET", "/cpu")
-    cpu_s = float(connection.getresponse().read())
-    connection.close()
-    return cpu_s
 
 
 def _our_trimmer() -> Callable[[list[Message]], Awaitable[object]]:

@@ -1,4 +1,7 @@
-"""A chat completion service of fixed speed, in a process of its own: 0.1 s to the first byte, then 10 ms a chunk."""
+"""A chat completion service of fixed speed, in a process of its own.
+
+Streamed, an answer has its first byte after 0.1 s, then 10 ms a chunk; any other is a judge's, whole after 0.3 s.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,19 @@ import asyncio
 import json
 import re
 import time
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 FIRST_S, GAP_S, CHUNKS = 0.1, 0.01, 20
 ANSWER_S = FIRST_S + (CHUNKS - 1) * GAP_S
+WHOLE_S = 0.3
 PIECE = " and so on"
 REST_OF_ANSWER = PIECE * (CHUNKS - 1)
 
+VERDICT = {"explanation": "It does so in part.", "score": 4}
+
+STREAMED = re.compile(rb'"stream": *true')  # in a text the quotes would be escaped
 CONTENT_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
@@ -26,6 +35,12 @@ def _delta(finish_reason: str | None = None, **delta: str) -> bytes:
     return _chunk(choices=[{"index": 0, "delta": delta, "finish_reason": finish_reason}])
 
 
+def _whole(content: Any) -> bytes:
+    """Return a reply that is read at once."""
+    body = json.dumps(content).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 # The first text is how long the server took, in microseconds: who times the whole can subtract it.
 FIRST = HEAD + _delta(role="assistant", content="") + _delta(content="_" * 8).replace(b"_" * 8, b"%08d")
@@ -34,10 +49,46 @@ USAGE = _chunk(choices=[], usage={"prompt_tokens": 40, "completion_tokens": 60, 
 END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
 LAST = NEXT + _delta(finish_reason="stop") + END
 LAST_WITH_USAGE = NEXT + _delta(finish_reason="stop") + USAGE + END
+SAID = {"role": "assistant", "content": json.dumps(VERDICT)}
+JUDGED = _whole(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "gpt-4o",
+        "choices": [{"index": 0, "message": SAID, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 400, "completion_tokens": 20, "total_tokens": 420},
+    }
+)
+
+
+@dataclass
+class InFlight:
+    """How many requests are under way, and the most there have been since somebody last asked."""
+
+    now: int = 0
+    most: int = 0
+
+    def begin(self) -> None:
+        """Count one more."""
+        self.now += 1
+        self.most = max(self.most, self.now)
+
+    def end(self) -> None:
+        """Count one less."""
+        self.now -= 1
+
+    def taken(self) -> int:
+        """Return the most, and begin anew."""
+        most, self.most = self.most, self.now
+        return most
 
 
 class Conversation(asyncio.Protocol):
-    """One connection: an answer per POST, the process's CPU seconds per GET."""
+    """One connection: an answer per POST; per GET {"cpu_s": the process's, "most_in_flight": since the last GET}."""
+
+    def __init__(self, in_flight: InFlight) -> None:
+        self.in_flight = in_flight
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first request."""
@@ -56,12 +107,15 @@ class Conversation(asyncio.Protocol):
             return
         self.received = b""
         if head.startswith(b"GET"):
-            cpu_s = str(time.process_time()).encode()
-            self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(cpu_s), cpu_s))
+            self.transport.write(_whole({"cpu_s": time.process_time(), "most_in_flight": self.in_flight.taken()}))
             return
+        self.in_flight.begin()
         self.asked_s = self.loop.time()
-        self.last = LAST_WITH_USAGE if b"include_usage" in body else LAST
-        self.timer = self.loop.call_at(self.asked_s + FIRST_S, self.send_first)
+        if STREAMED.search(body):
+            self.last = LAST_WITH_USAGE if b"include_usage" in body else LAST
+            self.timer = self.loop.call_at(self.asked_s + FIRST_S, self.send_first)
+        else:
+            self.timer = self.loop.call_at(self.asked_s + WHOLE_S, self.send_last, JUDGED)
 
     def send_first(self) -> None:
         """Send the first chunk, and with it how long that took."""
@@ -71,21 +125,29 @@ class Conversation(asyncio.Protocol):
     def send_next(self, position: int) -> None:
         """Send a chunk at its own time, however late the one before was."""
         if position == CHUNKS - 1:
-            self.transport.write(self.last)
+            self.send_last(self.last)
         else:
             self.transport.write(NEXT)
             due_s = self.asked_s + FIRST_S + (position + 1) * GAP_S
             self.timer = self.loop.call_at(due_s, self.send_next, position + 1)
 
+    def send_last(self, text: bytes) -> None:
+        """Send what ends the answer."""
+        self.timer = None
+        self.in_flight.end()
+        self.transport.write(text)
+
     def connection_lost(self, error: Exception | None) -> None:
         """Stop writing."""
         if self.timer:
             self.timer.cancel()
+            self.in_flight.end()
 
 
 async def main() -> None:
     """Serve on a free loopback port until killed; the address is the first line of the output."""
-    server = await asyncio.get_running_loop().create_server(Conversation, "127.0.0.1", 0, backlog=1024)
+    conversation = partial(Conversation, InFlight())
+    server = await asyncio.get_running_loop().create_server(conversation, "127.0.0.1", 0, backlog=1024)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     await server.serve_forever()
 

@@ -1,6 +1,5 @@
 """How promptflow 1.18.5's tutorial streams an answer: everything anew per call, and a plain `for` over the network."""
 
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ class TutorialFlow:
         self.model_config = model_config
         self.max_total_token = max_total_token
 
-    async def __call__(self, question: str, chat_history: list[dict[str, str]]) -> AsyncGenerator[str, None]:
+    # promptflow reads these annotations and knows few; `-> str` is an async generator.
+    async def __call__(self, question: str, chat_history: list) -> str:  # type: ignore
         """Yield the answer to `question` in pieces of text; no other coroutine runs until it ends."""
         prompty = self.load()
         kept = self.trimmed(prompty, question, chat_history)
