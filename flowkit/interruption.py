@@ -22,7 +22,6 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
-        self._changing = threading.Lock()
         self._running: dict[asyncio.Task[object], asyncio.AbstractEventLoop] = {}
 
     def request(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import warnings
@@ -18,8 +17,6 @@ from dotenv import dotenv_values, find_dotenv
 DEFAULT_MODEL = "gpt-4o-mini"
 DEFAULT_AZURE_API_VERSION = "2024-10-21"
 PROJECT = Path(__file__).absolute().parent.parent
-
-log = logging.getLogger(__name__)
 
 
 class OfflineModelWarning(UserWarning):
