@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import anyio._backends._asyncio  # noqa: F401 - 25 ms, which anyio would take at the end of the first answer
 import httpx2
 import openai
 from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient

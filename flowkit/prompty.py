@@ -39,11 +39,15 @@ class Prompt:
 
     @classmethod
     def load(cls, path: Path) -> Prompt:
-        """Read the file. Raises ValueError where it has no front matter between two `---` lines."""
+        """Read the file. Raises ValueError where it has no front matter between two `---` lines.
+
+        Raises jinja2.TemplateSyntaxError where the template is wrong.
+        """
         content = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before the first line
         parts = FRONT_MATTER.fullmatch(content)
         if parts is None or not isinstance(head := YAML(typ="safe").load(parts[1]), dict):
             raise ValueError(f"{path.name}: expected a front matter between two lines of ---, then the prompt")
+        _compiled(parts[2])  # 5 ms, and a wrong template is told now and not amid answers
         return cls(
             name=head.get("name", path.stem),
             template=parts[2],

@@ -164,7 +164,9 @@ def test_requests_that_are_refused_at_the_same_time_skip_no_step(server: ChatSer
     flow = EvalFlow(at(server))
     for _ in range(2):
         flow("An answer.", {f"statement {i}": "It is short." for i in range(8)})
-    assert Counter(formats_in(server)) == {"json_schema": 8, "json_object": 16}
+    asked_for = Counter(formats_in(server))
+    assert asked_for["json_schema"] > 1
+    assert asked_for - Counter(json_schema=8) == {"json_object": 16}
     assert set(formats_in(server)[-8:]) == {"json_object"}
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import TemplateSyntaxError
 
 from flowkit.prompty import Prompt
 
@@ -332,6 +333,11 @@ def test_the_digest_changes_with_the_file_and_only_then(changed: str, tmp_path: 
 def test_a_file_without_front_matter_is_refused_by_name(content: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^of_a_test\.prompty: expected a front matter between two lines of ---"):
         Prompt.load(written(tmp_path, content))
+
+
+def test_a_wrong_template_is_refused_before_it_is_used(tmp_path: Path) -> None:
+    with pytest.raises(TemplateSyntaxError):
+        Prompt.load(written(tmp_path, HEAD + "user:\n{% for %}\n"))
 
 
 @pytest.mark.parametrize("template", ["Hi\n", "Hi\nuser:\n{{question}}\n", "user: Hi\n", "{{question}}\nuser:\nHi\n"])
