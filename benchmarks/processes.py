@@ -47,6 +47,7 @@ def hermetic_environment() -> Iterator[dict[str, str]]:
         shutil.copy(PROJECT / "pf.yaml", home)  # telemetry off, no trace service
         (Path(home) / "pf_version_check.json").write_text('{"last_check_time": "2999-01-01 00:00:00.000000"}')
         own = {"HOME": home, "PF_HOME_DIRECTORY": home, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+        own |= {"TMPDIR": home}  # promptflow leaves its temporary files behind
         own |= {"APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true"}  # promptflow asks for settings even so
         own |= {"TIKTOKEN_CACHE_DIR": str(_vocabularies(Path(home))), "PYTHONPATH": str(PROJECT)}
         yield {**kept, **own}
