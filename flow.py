@@ -45,9 +45,10 @@ class ChatFlow:
         self, question: str, chat_history: Any = None, reply: Optional[Reply] = None
     ) -> AsyncGenerator[str, None]:
         """Do the same, and tell `reply` how the answer ended (finished or cut) and what it cost."""
+        reply = reply if reply is not None else Reply()
         inputs = {"question": question, "chat_history": chat_history}
         with tracing.span("ChatFlow", "Function", inputs) as span:
-            messages = await fitted_messages(
+            messages, reply.dropped = await fitted_messages(
                 self.prompt, self.model.name, question, chat_history, self.max_total_token, parent=span
             )
             async with aclosing(

@@ -29,8 +29,10 @@ async def fitted_messages(
     chat_history: Any,
     max_total_token: int,
     parent: Span | None = None,
-) -> list[Message]:
+) -> tuple[list[Message], int]:
     """Render the prompt with `question` and the newest messages of the history that leave room for the longest reply.
+
+    Returns the messages, and how many of the history, the oldest, were dropped.
 
     max_total_token: prompt and the prompt's `max_tokens` together, as in the tutorial. A question that is too long
     by itself is sent all the same, with a warning that gives both numbers.
@@ -42,7 +44,8 @@ async def fitted_messages(
     with tracing.span(
         prompt.name, "Function", {"question": question, "max_total_token": max_total_token}, parent
     ) as span:
-        alone = await estimate_tokens(prompt, model_name, prompt.messages(question=question, chat_history=[]))
+        messages = prompt.messages(question=question, chat_history=[])
+        alone = await estimate_tokens(prompt, model_name, messages)
         if alone > max_total_token:
             log.warning("the question takes %d tokens, the budget is %d; sent without history", alone, max_total_token)
 
@@ -50,10 +53,11 @@ async def fitted_messages(
             return await message_tokens(message, model_name)
 
         kept = await keep_newest(history, cost, max_total_token - alone)
-        messages = prompt.messages(question=question, chat_history=kept)
+        if kept:
+            messages = prompt.messages(question=question, chat_history=kept)
         tracing.record_prompt(span, prompt.template, {"question": question, "chat_history": kept})
         tracing.record_output(span, messages)
-    return messages
+    return messages, len(history) - len(kept)
 
 
 async def estimate_tokens(prompt: Prompt, model_name: str, messages: list[Message]) -> int:
@@ -62,11 +66,20 @@ async def estimate_tokens(prompt: Prompt, model_name: str, messages: list[Messag
     return sum(counts) + TOKENS_BEFORE_REPLY + prompt.max_tokens
 
 
+async def count_usage(model_name: str, messages: list[Message], answer: str) -> dict[str, int]:
+    """Return what a service that counts tokens would say of an answer, by the vocabulary of its model."""
+    prompt = [await message_tokens(message, model_name) for message in messages]
+    completion = await _text_tokens(answer, model_name)
+    return {"prompt_tokens": sum(prompt) + TOKENS_BEFORE_REPLY, "completion_tokens": completion}
+
+
 async def message_tokens(message: Message, model_name: str) -> int:
     """Return what one message adds to a prompt, in tokens."""
-    content = message["content"]
-    if len(content) > LONG_TEXT:
-        counted = await asyncio.to_thread(count_tokens, content, model_name)
-    else:
-        counted = count_tokens(content, model_name)
-    return TOKENS_PER_MESSAGE + count_tokens(message["role"], model_name) + counted
+    content = await _text_tokens(message["content"], model_name)
+    return TOKENS_PER_MESSAGE + count_tokens(message["role"], model_name) + content
+
+
+async def _text_tokens(text: str, model_name: str) -> int:
+    if len(text) > LONG_TEXT:
+        return await asyncio.to_thread(count_tokens, text, model_name)
+    return count_tokens(text, model_name)

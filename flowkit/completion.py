@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import openai
@@ -20,6 +20,7 @@ from flowkit.client import shared_client
 from flowkit.fairness import one_by_one
 from flowkit.history import Message
 from flowkit.model import Model
+from flowkit.timing import Timing
 
 if sys.version_info >= (3, 11):
     from asyncio import timeout
@@ -37,11 +38,15 @@ class Reply:
     finish_reason: "stop" for a finished answer, "length" or "content_filter" for one that was cut; None until then.
     usage: tokens as the service counted them, empty where it does not say.
     format: what the service was asked for, "json_schema" or "json_object" as far as it takes them; "" for plain text.
+    messages: what was sent. dropped: how many messages of the history were not, the oldest.
     """
 
     finish_reason: str | None = None
     usage: dict[str, int] | None = None
     format: str = ""
+    messages: list[Message] = field(default_factory=list)
+    dropped: int = 0
+    timing: Timing = field(default_factory=Timing)
 
 
 async def stream_text(
@@ -59,6 +64,7 @@ async def stream_text(
     reply: is told how the answer ended; parent: the span to trace below.
     """
     reply = reply if reply is not None else Reply()
+    reply.messages, reply.timing = messages, Timing()
     request = {**parameters, "model": model.name, "messages": messages}
     request |= {"stream": True, "stream_options": {"include_usage": True}}
     with tracing.span("openai_chat", "LLM", request, parent) as span, _causes_named(model):
@@ -71,6 +77,7 @@ async def stream_text(
             ):
                 async for chunk in chunks:
                     if piece := _take(chunk, reply):
+                        reply.timing.chunk()
                         if heard is not None:
                             heard.append(piece)
                         yield piece
@@ -79,6 +86,7 @@ async def stream_text(
                     message="the stream ended before the answer did", request=chunks.response.request
                 )
         finally:
+            reply.timing.end()
             _trace_answer(span, model, "".join(heard or ()), reply)
     _warn_if_cut(model, reply)
 
@@ -111,6 +119,7 @@ async def _send(client: AsyncOpenAI, model: Model, request: dict[str, Any], repl
     but promptflow replaces it by one whose span never ends when a stream is left or fails.
     """
     await one_by_one()
+    reply.timing.turn()
     while True:
         sent = refusals.adapted(model, request)
         reply.format = refusals.format_of(sent)

@@ -3,8 +3,11 @@
 # promptflow reads the annotations of an entry class and knows few; of what is returned, only text.
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
+from types import MappingProxyType
 from typing import Any, TypeVar
 
+from flowkit.budget import count_usage
+from flowkit.completion import Reply
 from flowkit.interruption import Interruption
 from flowkit.journal import Journal
 
@@ -24,16 +27,23 @@ class Outcomes:
         self.on_done: Callable[[], object] = lambda: None
         self._journal, self._interruption, self._limit_s = journal, interruption, limit_s
 
-    def outputs(self) -> dict[int, Any]:
-        """Return what is finished, from this run or the one it goes on with."""
+    def records(self) -> dict[int, dict[str, Any]]:
+        """Return what is finished, from this run or the one it goes on with: {"output": ..., ...}."""
         finished = self._journal.finished
-        return {position: finished[key]["output"] for position, key in self.keys.items() if key in finished}
+        return {position: finished[key] for position, key in self.keys.items() if key in finished}
 
-    async def note(self, position: int, work: Awaitable[T]) -> T:
-        """Await `work` and keep what comes of it; promptflow sees an error too, as one failed line."""
+    def outputs(self) -> dict[int, Any]:
+        """Return the outputs alone."""
+        return {position: record["output"] for position, record in self.records().items()}
+
+    async def note(self, position: int, work: Awaitable[T], more: Mapping[str, Any] = MappingProxyType({})) -> T:
+        """Await `work` and keep what comes of it; promptflow sees an error too, as one failed line.
+
+        more: to be kept with the output; `work` may fill it.
+        """
         try:
             output = await self._interruption.run(work, self._limit_s)
-            self._keep(self.keys[position], output)
+            self._keep(self.keys[position], {"output": output, **more})
         except Exception as error:
             self.errors[position] = f"{type(error).__name__}: {error}"
             raise
@@ -41,9 +51,9 @@ class Outcomes:
             self.on_done()
         return copy(output)  # promptflow adds a line number to the very object
 
-    def _keep(self, key: str, output: Any) -> None:
+    def _keep(self, key: str, record: dict[str, Any]) -> None:
         try:
-            self._journal.append(key, {"output": output})
+            self._journal.append(key, record)
         except OSError as error:
             self._interruption.request()  # nothing that is paid for from here on could be kept
             raise OSError(f"{self._journal.path} cannot be written: {error.strerror}; the run is stopped") from error
@@ -57,12 +67,23 @@ class AnswerEntry:
 
     async def __call__(self, position: int, question: str, chat_history: list) -> str:  # type: ignore[type-arg]
         """Return the answer."""
-        answer: str = await self.outcomes.note(position, self.answer(question, chat_history))
+        how: dict[str, Any] = {}
+        answer: str = await self.outcomes.note(position, self.answer(question, chat_history, how), how)
         return answer
 
-    async def answer(self, question: str, chat_history: Any) -> str:
-        """Join the streamed pieces."""
-        return "".join([piece async for piece in self.chat_flow.stream(question, chat_history)])
+    async def answer(self, question: str, chat_history: Any, how: dict[str, Any]) -> str:
+        """Join the streamed pieces, and tell `how` it ended, what it took and who counted that."""
+        reply = Reply()
+        answer = "".join([piece async for piece in self.chat_flow.stream(question, chat_history, reply)])
+        tokens = reply.usage or await count_usage(self.chat_flow.model.name, reply.messages, answer)
+        how |= {"finish_reason": reply.finish_reason, "history_dropped": reply.dropped}
+        how["tokens"] = {
+            "prompt": tokens.get("prompt_tokens"),
+            "completion": tokens.get("completion_tokens"),
+            "counted_by": "service" if reply.usage else "vocabulary",
+        }
+        how["timing"] = reply.timing.as_dict(tokens.get("completion_tokens"))
+        return answer
 
 
 class JudgeEntry:

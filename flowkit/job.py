@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from flowkit import metrics
+from flowkit import metrics, timing
 from flowkit.entry import AnswerEntry, JudgeEntry, Outcomes
 from flowkit.interruption import Interruption
 from flowkit.journal import Journal, key_of
@@ -103,17 +103,23 @@ def sum_up(rows: Sequence[Row]) -> dict[str, Any]:
         "answered": sum(row["answer"] is not None for row in rows),
         "judged": len(judged),
         "failed": len(failed),
+        "timing": timing.percentiles(row["timing"] for row in rows if row["timing"]),
+        "tokens": {
+            kind: sum((row["tokens"] or {}).get(kind) or 0 for row in rows) for kind in ("prompt", "completion")
+        },
     }
 
 
 def _rows(lines: Sequence[Line], answers: Outcomes, verdicts: Outcomes) -> list[Row]:
-    answered, judged = answers.outputs(), verdicts.outputs()
+    answered, judged = answers.records(), verdicts.outputs()
     return [
         {
             "line": line.number,
             "question": line.question,
             "chat_history": line.chat_history,
-            "answer": answered.get(i),
+            "history_dropped": answered.get(i, {}).get("history_dropped"),
+            "answer": answered.get(i, {}).get("output"),
+            **{name: answered.get(i, {}).get(name) for name in ("finish_reason", "tokens", "timing")},
             "verdicts": judged.get(i),
             "statements": line.statements,
             "error": None if i in judged else answers.errors.get(i) or verdicts.errors.get(i) or "not asked",

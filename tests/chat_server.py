@@ -21,7 +21,7 @@ class Answer:
     """Answer, streamed where the request asks for it.
 
     cut_after: hang up after so many deltas ("reset": with a reset); stall_after: fall silent after so many.
-    raw_after: put raw text in the stream after the deltas, then end it properly.
+    raw_after: put raw text in the stream after the deltas, then end it properly. counts: say how many tokens it took.
     """
 
     deltas: Sequence[str] = ("Hello", " there", ".")
@@ -32,6 +32,7 @@ class Answer:
     stall_after: int | None = None
     reset: bool = False
     raw_after: str = ""
+    counts: bool = True
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ async def _stream(act: Answer, body: dict[str, Any], writer: Writer) -> None:
         _chunk(writer, act.raw_after)
     if act.finish:
         _event(writer, {"choices": [{"index": 0, "delta": {}, "finish_reason": act.finish}]})
-    if (body.get("stream_options") or {}).get("include_usage"):
+    if act.counts and (body.get("stream_options") or {}).get("include_usage"):
         _event(writer, {"choices": [], "usage": USAGE})
     _chunk(writer, "data: [DONE]\n\n")
     writer.write(b"0\r\n\r\n")

@@ -33,7 +33,7 @@ SECRET = "my secret text " * 100
 
 
 def fitted(question: Any, history: Any, budget: int = ROOMY, prompt: Prompt = CHAT) -> list[Message]:
-    return asyncio.run(fitted_messages(prompt, MODEL, question, history, budget))
+    return asyncio.run(fitted_messages(prompt, MODEL, question, history, budget))[0]
 
 
 def tokens(messages: list[Message], prompt: Prompt = CHAT, model: str = MODEL) -> int:
@@ -184,7 +184,9 @@ def test_the_longest_tail_whose_whole_prompt_fits_is_sent(question: str, history
     whole = [[SYSTEM, *history[start:], user(question)] for start in range(len(history) + 1)]
     fit = next((messages for messages in whole if tokens(messages) <= budget), whole[-1])
     expected = fit if fit == whole[0] else [SYSTEM, *from_a_question(fit[1:-1]), user(question)]
-    assert fitted(question, history, budget) == expected
+    sent, dropped = asyncio.run(fitted_messages(CHAT, MODEL, question, history, budget))
+    assert sent == expected
+    assert sent[1:-1] == history[dropped:]
     assert history == before
 
 
