@@ -7,17 +7,20 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from check_list import EvalFlow
 from flow import ChatFlow
-from flowkit.comparison import compare, print_comparison, read_baseline
+from flowkit.comparison import compare, print_comparison, read_rows
 from flowkit.gate import Gate, Threshold, check_gate, parse_thresholds, write_junit
 from flowkit.job import Job, Row, sum_up
 from flowkit.journal import Journal
-from flowkit.lines import BadInputError, read_lines
+from flowkit.lines import BadInputError, digest_of, read_lines
 from flowkit.lint import lint
+from flowkit.model import is_offline
+from flowkit.report import write_report
 from flowkit.terminal import print_failures, print_figures, print_rows
 
 ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
@@ -30,8 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         lines = read_lines(options.data)
         thresholds = parse_thresholds(options.fail_under, {name: None for line in lines for name in line.statements})
-        baseline = read_baseline(options.baseline) if options.baseline else None
+        baseline = read_rows(options.baseline) if options.baseline else None
         chat_flow, eval_flow = ChatFlow(), EvalFlow()
+        run = what_runs(options.data, chat_flow, eval_flow)
         journal = Journal(out / "journal.jsonl", resume=options.resume is not None)
     except (BadInputError, ValueError, OSError) as error:
         print(f"batch.py: {error}", file=sys.stderr)
@@ -41,15 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with journal:
         job = Job(lines, chat_flow, eval_flow, journal, options.concurrency, options.line_timeout, options.quiet)
         rows = job.run()
-    figures = sum_up(rows)
+    run["finished_at"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    figures = {**sum_up(rows), "run": run}
     print_rows(rows)
     print_figures(rows, figures)
     print(f"answered by {chat_flow.model.name}, judged by {eval_flow.model.name}")
     write(out, rows, figures)
     gate = hold_against(thresholds, baseline, rows, figures, options)
+    if figures["failed"]:
+        print_failures(rows, job.troubles)
+    print(write_report(out, options.baseline))
     if not figures["failed"]:
         return ALL_WELL if gate.passed else GATE_MISSED
-    print_failures(rows, job.troubles)
     print(f"to ask for what is missing:\n{resume_command(options, out)}")
     return SOME_FAILED
 
@@ -80,6 +87,18 @@ def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
     return int(text)
+
+
+def what_runs(data: Path, chat_flow: ChatFlow, eval_flow: EvalFlow) -> dict[str, Any]:
+    """Return what the figures will be of; digests tell the versions of a file apart."""
+    return {
+        "answered_by": chat_flow.model.name,
+        "judged_by": eval_flow.model.name,
+        "votes": eval_flow.votes,
+        "offline": is_offline(chat_flow.model) or is_offline(eval_flow.model),
+        "prompts": {"chat.prompty": chat_flow.prompt.digest, "eval_checklist.prompty": eval_flow.prompt.digest},
+        "data": {"file": data.name, "sha256": digest_of(data)},
+    }
 
 
 def write(out: Path, rows: Sequence[Row], figures: dict[str, Any]) -> None:

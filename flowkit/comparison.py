@@ -57,7 +57,7 @@ def compare(rows: Sequence[Row], baseline: Sequence[Row]) -> Comparison:
 
     Lines are partners when question, statements and history are the same; of several, the first with the first.
     """
-    pairs = _partners(rows, baseline)
+    pairs = partners(rows, baseline)
     changes: dict[str, list[int]] = {}
     for now, before in pairs:
         for name in now["statements"]:
@@ -85,8 +85,8 @@ def print_comparison(comparison: Comparison) -> None:
     print(f"{comparison.without_partner} here, {comparison.baseline_without_partner} there")
 
 
-def read_baseline(folder: Path) -> list[Row]:
-    """Return the rows of an earlier run from its folder. Raises BadInputError for the first that is none."""
+def read_rows(folder: Path) -> list[Row]:
+    """Return the rows of a run from its folder. Raises BadInputError for the first that is none."""
     return read_objects(folder / "details.jsonl", _row, '{"question": "...", "statements": {}, "verdicts": {}}')
 
 
@@ -104,7 +104,8 @@ def _row(_: int, fields: dict[str, Any]) -> Row:
     return fields
 
 
-def _partners(rows: Sequence[Row], baseline: Sequence[Row]) -> list[tuple[Row, Row]]:
+def partners(rows: Sequence[Row], baseline: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Return the pairs of rows, this run's first, that ask the same."""
     # A row that a former version wrote has no history: then history tells no lines apart.
     told_apart_by = ["question", "statements"]
     if all("chat_history" in row for row in (*rows, *baseline)):

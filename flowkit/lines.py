@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,6 +40,17 @@ def read_lines(path: Path) -> list[Line]:
     used, and for a file without any.
     """
     return read_objects(path, _line, '{"question": "What is Prompt flow?"}')
+
+
+def digest_of(path: Path) -> str | None:
+    """Return the first 12 digits of the file's SHA-256; None for a pipe, which can be read only once."""
+    if not path.is_file():
+        return None
+    digest = hashlib.sha256()
+    with path.open("rb") as content:
+        while piece := content.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()[:12]
 
 
 def read_objects(path: Path, read: Callable[[int, dict[str, Any]], T], example: str) -> list[T]:

@@ -7,19 +7,31 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
+from wcwidth import wcswidth
 
 Row = Mapping[str, Any]
 SHOWN_ROWS = 20
+COLUMNS = 80
 
 
 def print_rows(rows: Sequence[Row]) -> None:
-    """Print the first rows: question, answer or error, scores."""
+    """Print the first rows: question, answer or error, scores; of many statements the mean and the lowest score."""
     names = _names_in(rows)
+    answer_width = min(28, COLUMNS - 30 - sum(wcswidth(name) + 4 for name in names))  # tabulate's margins included
+    if not (fits := answer_width >= 20):
+        answer_width = 28
     table = [
-        [row["line"], row["question"], row["error"] or row["answer"], *(_score(row, name) for name in names)]
+        [
+            str(row["line"]),
+            _shortened(row["question"]),
+            _shortened(row["error"] or row["answer"]),
+            *([_score(row, name) for name in names] if fits else _mean_and_lowest(row)),
+        ]
         for row in rows[:SHOWN_ROWS]
     ]
-    print(tabulate(table, ["line", "question", "answer", *names], maxcolwidths=[None, 20, 28]))
+    headers = ["line", "question", "answer", *(names if fits else ["mean", "lowest"])]
+    align = ["right", "left", "left", *["right"] * (len(headers) - 3)]
+    print(tabulate(table, headers, maxcolwidths=[None, 20, answer_width], disable_numparse=True, colalign=align))
     if len(rows) > SHOWN_ROWS:
         print(f"... and {len(rows) - SHOWN_ROWS} more lines")
 
@@ -27,9 +39,10 @@ def print_rows(rows: Sequence[Row]) -> None:
 def print_figures(rows: Sequence[Row], figures: Mapping[str, Any]) -> None:
     """Print the metrics: a mean never without its counts."""
     kinds = ("average", "scored", "unscored", "share_4_up", "lowest", "highest")
-    table = [[name, *(figures.get(f"{kind}_{name}", "-") for kind in kinds)] for name in _names_in(rows)]
+    table = [[name, *(_figure(figures.get(f"{kind}_{name}")) for kind in kinds)] for name in _names_in(rows)]
     headers = ["statement", "average", "scored", "unscored", "4 or 5", "lowest", "highest"]
-    print(f"\n{tabulate(table, headers, floatfmt='.2f', maxcolwidths=[24])}\n")
+    align = ["left", *["right"] * len(kinds)]
+    print(f"\n{tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align)}\n")
     print("{total} lines: {answered} answered, {judged} judged, {failed} failed".format(**figures))
 
 
@@ -40,7 +53,7 @@ def print_failures(rows: Sequence[Row], troubles: Sequence[str]) -> None:
         if row["error"]:
             by_kind[row["error"].split(" - ")[0].split(":")[0]].append(row)
     for failed in sorted(by_kind.values(), key=len, reverse=True):
-        print(f"{len(failed)} x {_shortened(failed[0]['error'])} (line {failed[0]['line']})")
+        print(f"{len(failed)} x {_shortened(failed[0]['error'], 200)} (line {failed[0]['line']})")
     for trouble in troubles:
         print(trouble)
 
@@ -58,6 +71,18 @@ def _score(row: Row, name: str) -> str:
     return "?" if score is None else str(score)
 
 
-def _shortened(text: str, limit: int = 200) -> str:
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _mean_and_lowest(row: Row) -> list[str]:
+    """Return the same for all statements of a line."""
+    scores = [verdict["score"] for verdict in (row["verdicts"] or {}).values()]
+    given = [score for score in scores if score is not None]
+    missing = " ?" if None in scores else ""
+    return [f"{sum(given) / len(given):.2f}", f"{min(given)}{missing}"] if given else ["-", missing.strip() or "-"]
+
+
+def _shortened(text: str, limit: int = 140) -> str:
     line = " ".join(text.split())
     return line if len(line) <= limit else f"{line[:limit]}..."

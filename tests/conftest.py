@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import browser, page  # noqa: F401 - fixtures
 from tests.chat_server import ChatServer, chat_server
 
 PROJECT = Path(__file__).absolute().parent.parent

@@ -182,7 +182,7 @@ def test_a_threshold_that_is_missed_exits_with_1_and_says_which(
     printed = capsys.readouterr().out
     assert "short: 4.00 of at least 4, 6 of 6 lines scored: met" in printed
     assert "right: 4.00 of at least 4.5, 6 of 6 lines scored: missed" in printed
-    assert printed.rstrip().endswith("gate missed: 1 of 2 met")
+    assert printed.endswith("gate missed: 1 of 2 met\nout/report.html\n")
     assert batch.main(["--resume", "out", *data[:2], "--fail-under", "short=4", "--junit", "junit.xml"]) == 0
     assert 'errors="0"' in (tmp_path / "junit.xml").read_text()
     assert len(at_server.requests) == 18  # the second run asked for nothing

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
-from flowkit.comparison import Comparison, Difference, compare, print_comparison, read_baseline
+from flowkit.comparison import Comparison, Difference, compare, print_comparison, read_rows
 from flowkit.lines import BadInputError
 
 UNDECIDED = "no difference that this many lines can show"
@@ -176,7 +176,7 @@ def test_a_baseline_is_read_as_it_was_written(tmp_path: Path) -> None:
     rows = [row("U+2028 \u2028 and ü?", good=4), failed("B?", "good")]
     written = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows)
     (tmp_path / "details.jsonl").write_text(written, encoding="utf-8")
-    assert read_baseline(tmp_path) == rows
+    assert read_rows(tmp_path) == rows
 
 
 BAD_BASELINES = [
@@ -207,7 +207,7 @@ def test_a_bad_baseline_gets_one_clear_line(tmp_path: Path, content: bytes | Non
     if content is not None:
         (tmp_path / "details.jsonl").write_bytes(content)
     with pytest.raises(BadInputError) as raised:
-        read_baseline(tmp_path)
+        read_rows(tmp_path)
     said = str(raised.value)
     assert said.startswith(str(tmp_path / "details.jsonl"))
     assert says in said

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import shutil
-import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests import programs
 from tests.chat_server import Answer, ChatServer, chat_server
 from tests.notebook import copy_of_project
 
 pytestmark = [pytest.mark.slow]
-
-CHROMIUM = Path("/usr/bin/chromium")
-SWITCHES = [
-    "--no-sandbox",  # Chromium has none for root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost",  # the page wants fonts from its maker
-]
 
 
 class Clocked(list[str]):
@@ -74,31 +58,6 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
             lambda: programs.answers(port, "/health"),
         ):
             yield Serving(port, model)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Path:
-    """Return the browser, installed first where that is possible."""
-    if not CHROMIUM.exists():
-        if not shutil.which("apt-get") or os.geteuid() != 0:
-            pytest.skip(f"needs {CHROMIUM}, and only root on Debian could install it here")
-        install = "apt-get update && apt-get install --yes --no-install-recommends chromium"
-        quietly = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        done = subprocess.run(install, shell=True, env=quietly, capture_output=True, text=True)
-        if not CHROMIUM.exists():
-            pytest.skip(f"needs {CHROMIUM}, and apt-get could not install it: {(done.stdout + done.stderr)[-500:]}")
-    return CHROMIUM
-
-
-@pytest.fixture
-def page(chromium: Path, tmp_path: Path) -> Iterator[Page]:
-    """Return an empty page of a browser that nobody has used before."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch_persistent_context(
-            tmp_path / "profile", executable_path=chromium, args=SWITCHES
-        )
-        yield browser.new_page()
-        browser.close()
 
 
 def server_sent_events(port: int, inputs: dict[str, str]) -> Iterator[tuple[float, Any]]:

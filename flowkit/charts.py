@@ -1,0 +1,86 @@
+"""Two charts of a run, drawn as SVG: the means of its statements, the times over its course."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 176, 24  # of a statement's chart
+LEFT, SCALE = 12, (WIDTH - 24) / 4  # where 1 is, and how far each whole number from the next
+COURSE_WIDTH, COURSE_HEIGHT, MARGIN = 560, 200, 52
+MOST_POINTS = 2000
+
+
+def mean_chart(figures: Mapping[str, Any]) -> Markup:
+    """Draw a mean from 1 to 5, its interval, and the bounds that missing scores leave.
+
+    figures: mean, ci95_low, ci95_high, lowest, highest; each may be None.
+    """
+    parts = [Markup('<line class="tick" x1="{0}" x2="{0}" y1="2" y2="22"/>').format(_x(score)) for score in range(1, 6)]
+    if figures["lowest"] is not None:
+        left, right = _x(figures["lowest"]), _x(figures["highest"])
+        bar = Markup('<rect class="bounds" x="{}" y="7" width="{}" height="10" rx="2"/>')
+        parts.append(bar.format(left, round(max(right - left, 0), 1)))
+    if figures["ci95_low"] is not None:
+        ends = [_x(min(max(figures[end], 0.8), 5.2)) for end in ("ci95_low", "ci95_high")]
+        parts.append(Markup('<path class="interval" d="M{0} 8v8m0-4H{1}m0-4v8"/>').format(*ends))
+    if figures["mean"] is not None:
+        parts.append(Markup('<circle class="mean" cx="{}" cy="12" r="3.5"/>').format(_x(figures["mean"])))
+    said = "no score" if figures["mean"] is None else f"mean {figures['mean']:.2f} from 1 to 5"
+    drawn = Markup("").join(parts)
+    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(WIDTH, HEIGHT, said, drawn)
+
+
+def axis() -> Markup:
+    """Write 1 to 5 where `mean_chart` has them."""
+    digits = (Markup('<text x="{}" y="17" text-anchor="middle">{}</text>').format(_x(n), n) for n in range(1, 6))
+    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="1 to 5">{}</svg>').format(
+        WIDTH, HEIGHT, Markup("").join(digits)
+    )
+
+
+def course_chart(timings: Sequence[Mapping[str, Any]]) -> Markup:
+    """Draw each answer's seconds to its first text and to its end, in the order they were asked for."""
+    ordered = sorted(timings, key=lambda timing: str(timing["asked_at"]))
+    every = max(1, -(-len(ordered) // MOST_POINTS))
+    points = ordered[::every]
+    longest_s = max((timing["total_s"] or 0 for timing in ordered), default=0) or 1
+    across, up = COURSE_WIDTH - MARGIN - 8, COURSE_HEIGHT - MARGIN - 12
+
+    def path(kind: str) -> str:
+        """A point is a line of no length: a thousand of them take 15 KB."""
+        places = [
+            (MARGIN + across * (i + 0.5) / len(points), COURSE_HEIGHT - MARGIN - up * timing[kind] / longest_s)
+            for i, timing in enumerate(points)
+            if timing[kind] is not None
+        ]
+        return "".join(f"M{x:.0f} {y:.1f}h0" for x, y in places)
+
+    bottom = COURSE_HEIGHT - MARGIN
+    lines = Markup("").join(
+        Markup(
+            '<line class="tick" x1="{}" x2="{}" y1="{}" y2="{}"/><text x="{}" y="{}" text-anchor="end">{:.2g} s</text>'
+        ).format(MARGIN, COURSE_WIDTH - 8, y, y, MARGIN - 6, y + 4, longest_s * share)
+        for share in (0, 0.5, 1)
+        for y in [round(bottom - up * share, 1)]
+    )
+    said = "Seconds to the first text and to the end of each answer, in the order they were asked for"
+    sampled = f" one answer in {every} is drawn" if every > 1 else ""
+    return Markup(
+        '<figure class="course{}"><svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
+        '<path class="total" d="{}"/><path class="first" d="{}"/>'
+        '<text x="{}" y="{}">first asked</text><text x="{}" y="{}" text-anchor="end">last asked</text></svg>'
+        '<figcaption><span><i class="key first"></i>to the first text</span>'
+        ' <span><i class="key"></i>to the end</span>{}'
+        "</figcaption></figure>"
+    ).format(
+        " many" if len(points) > 100 else "",
+        *(COURSE_WIDTH, COURSE_HEIGHT, escape(said), lines, Markup(path("total_s")), Markup(path("first_chunk_s"))),
+        *(MARGIN, COURSE_HEIGHT - 14, COURSE_WIDTH - 8, COURSE_HEIGHT - 14, sampled),
+    )
+
+
+def _x(score: float) -> float:
+    return round(LEFT + (score - 1) * SCALE, 1)

@@ -1,0 +1,54 @@
+"""What a run looks like in a terminal: never wider than 80 columns, whatever it is called."""
+
+from __future__ import annotations
+
+import pytest
+from wcwidth import wcswidth
+
+from flowkit.job import sum_up
+from flowkit.terminal import print_failures, print_figures, print_rows
+from tests.runs import Row, failed, row
+
+TUTORIAL = {"correctness": "It is correct.", "consise": "It is concise."}
+FORTY = {f"正確さ {i} - ein langer Name mit Größe": f"Es ist Aussage {i}." for i in range(40)}
+RUNS = {
+    "tutorial": [row(1, TUTORIAL, [5, 4]), row(12345, TUTORIAL, [1, None]), failed(3, TUTORIAL, "a" * 300)],
+    "one word": [row(1, {"a" * 300: "It is."}, [5], answer="a" * 300, question="正確さ" * 50)],
+    "forty statements": [row(i, FORTY, [1 + (i + j) % 5 for j in range(40)]) for i in range(30)],
+    "all failed": [failed(i, TUTORIAL) for i in range(3)],
+    "nothing to judge": [row(1, {}, [])],
+}
+
+
+def printed(rows: list[Row], capsys: pytest.CaptureFixture[str]) -> str:
+    print_rows(rows)
+    print_figures(rows, sum_up(rows))
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_no_table_is_wider_than_the_terminal(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(RUNS[run], capsys).splitlines()
+    assert max(map(wcswidth, lines)) <= 80
+    assert max(map(wcswidth, lines)) > 60
+
+
+def test_few_statements_have_a_column_each_and_many_the_mean_and_the_lowest(capsys: pytest.CaptureFixture[str]) -> None:
+    few = printed(RUNS["tutorial"], capsys).splitlines()
+    assert few[0].split() == ["line", "question", "answer", "correctness", "consise"]
+    assert few[2].split()[-2:] == ["5", "4"]
+    assert any(line.split()[-2:] == ["1", "?"] for line in few if "12345" in line)
+    many = printed(RUNS["forty statements"], capsys).splitlines()
+    assert many[0].split() == ["line", "question", "answer", "mean", "lowest"]
+    assert many[2].split()[-2:] == ["3.00", "1"]
+    assert "... and 10 more lines" in many
+
+
+def test_failures_are_told_by_kind_the_most_frequent_first(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = [failed(i, TUTORIAL, f"BadRequestError: Error code: 400 - no {i}") for i in (4, 5)]
+    print_failures([failed(1, TUTORIAL, "TimeoutError: late"), *refused], ["promptflow gave up"])
+    assert capsys.readouterr().out.splitlines() == [
+        "2 x BadRequestError: Error code: 400 - no 4 (line 4)",
+        "1 x TimeoutError: late (line 1)",
+        "promptflow gave up",
+    ]
