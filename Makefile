@@ -16,7 +16,7 @@ tutorial: .venv/installed
 	$(BIN)/python batch.py --data data.jsonl
 
 test: tutorial check
-	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile
+	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile $$(grep -l mark.slow tests/test_*.py)
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

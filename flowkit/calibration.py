@@ -197,7 +197,7 @@ def _constant(values: list[int], reason: str) -> str:
 
 def _kappa(person: list[int], judged: list[int]) -> float:
     try:  # large, and only needed here
-        from sklearn.metrics import cohen_kappa_score  # type: ignore[import-untyped]
+        from sklearn.metrics import cohen_kappa_score
     except ImportError:
         raise ValueError("calibration needs scikit-learn: pip install scikit-learn") from None
 

@@ -19,7 +19,7 @@ NOTEBOOK = PROJECT / "chat-stream-with-async-flex-flow.ipynb"
 
 def execute(folder: Path, environment: dict[str, str]) -> Any:
     """Run the notebook of the project copy in `folder` with nothing in the environment but `environment`."""
-    notebook = nbformat.read(folder / NOTEBOOK.name, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(folder / NOTEBOOK.name, as_version=4)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     here = {"metadata": {"path": str(folder)}}
@@ -56,7 +56,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         home, folder = Path(temporary) / "home", copy_of_project(Path(temporary))
         notebook = execute(folder, clean_environment(home))
-        shown = nbformat.writes(notebook)  # type: ignore[no-untyped-call]
+        shown = nbformat.writes(notebook)
         NOTEBOOK.write_text(without_paths(shown, folder, home) + "\n", encoding="utf-8")
 
 

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats  # type: ignore[import-untyped]
-from sklearn.metrics import confusion_matrix  # type: ignore[import-untyped]
 
 import offline_model
 from check_list import EvalFlow
@@ -47,6 +45,8 @@ def quadratic_kappa(person: Sequence[int], judge: Sequence[int]) -> float:
 @given(pairs_of_scores)
 @settings(deadline=None)
 def test_the_figures_agree_with_their_definitions_and_are_never_nan(pairs: list[Pair]) -> None:
+    from scipy import stats  # slow to import, and only the process that runs this test needs it
+
     calibration = measured(pairs)
     scored = [(person, judge) for person, judge in pairs if judge is not None]
     person, judge = [a for a, _ in scored], [b for _, b in scored]
@@ -70,6 +70,8 @@ def test_the_figures_agree_with_their_definitions_and_are_never_nan(pairs: list[
 
 @given(pairs_of_scores)
 def test_the_confusion_counts_every_label_once(pairs: list[Pair]) -> None:
+    from sklearn.metrics import confusion_matrix  # slow to import, and only the process that runs this test needs it
+
     labels, table = [1, 2, 3, 4, 5, 6], measured(pairs).confusion
     person, judge = [a for a, _ in pairs], [b or 6 for _, b in pairs]  # 6: no score
     expected = confusion_matrix(person, judge, labels=labels).tolist()[:5] if pairs else [[0] * 6] * 5

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats  # type: ignore[import-untyped]
 
 from flowkit.comparison import Comparison, Difference, compare, print_comparison, read_rows
 from flowkit.lines import BadInputError
@@ -118,6 +117,8 @@ def test_duplicates_are_partners_in_order() -> None:
 
 @pytest.mark.parametrize("pairs", [10, 100, 1000])
 def test_the_interval_agrees_with_scipys_bootstrap(pairs: int) -> None:
+    from scipy import stats  # slow to import, and only the process that runs this test needs it
+
     chance = random.Random(pairs)
     now, before = ([chance.randint(1, 5) for _ in range(pairs)] for _ in range(2))
     changes = np.subtract(now, before)

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats  # type: ignore[import-untyped]
 
 from flowkit.metrics import Mean, Tally, flat, mean_of, merged, per_statement, summary, t_quantile_975, tallies
 
@@ -32,6 +31,8 @@ def line(**given_scores: int | None) -> Line:
 
 @pytest.mark.parametrize("df", [*range(1, 200), 10**3, 10**4, 10**5, 10**6, 10**9])
 def test_the_t_quantile_agrees_with_scipy(df: int) -> None:
+    from scipy import stats  # slow to import, and only the process that runs this test needs it
+
     assert math.isclose(t_quantile_975(df), stats.t.ppf(0.975, df), rel_tol=1e-10)  # scipy 1.15's own error is 4e-11
 
 
@@ -71,11 +72,15 @@ def test_a_mean_agrees_with_the_statistics_module_and_counts_what_is_missing(
 
 @given(st.lists(scores, min_size=2).filter(lambda known: len(set(known)) > 1))
 def test_the_interval_agrees_with_scipy(known: list[int]) -> None:
+    from scipy import stats
+
     expected = stats.t.interval(0.95, len(known) - 1, loc=statistics.fmean(known), scale=stats.sem(known))
     assert mean_of(known).ci95 == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_interval_of_a_million_scores_agrees_with_scipy() -> None:
+    from scipy import stats
+
     known = random.Random(1).choices(range(1, 6), k=1_000_000)
     expected = stats.t.interval(0.95, len(known) - 1, loc=statistics.fmean(known), scale=stats.sem(known))
     assert mean_of(known).ci95 == pytest.approx(expected, rel=1e-9)

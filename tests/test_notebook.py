@@ -44,7 +44,7 @@ def test_it_runs_from_top_to_bottom(tmp_path: Path) -> None:
 
 
 def test_it_is_committed_with_its_outputs_and_shows_the_files_as_they_are() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
     check_outputs(notebook)
     assert shown(cell_with(notebook, 'open("flow.py")')).strip() == (PROJECT / "flow.py").read_text().strip()
     assert shown(cell_with(notebook, 'open("chat.prompty")')).strip() == (PROJECT / "chat.prompty").read_text().strip()
