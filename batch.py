@@ -8,17 +8,17 @@ import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from check_list import EvalFlow
 from flow import ChatFlow
 from flowkit.comparison import compare, print_comparison, read_rows
+from flowkit.engines import Engine, Here, OnRay
 from flowkit.gate import Gate, Threshold, check_gate, parse_thresholds, write_junit
-from flowkit.job import Job, Row, sum_up
-from flowkit.journal import Journal
-from flowkit.lines import BadInputError, digest_of, read_lines
-from flowkit.lint import lint
+from flowkit.interruption import StoppedError
+from flowkit.job import Row
+from flowkit.lines import BadInputError, digest_of
 from flowkit.model import is_offline
 from flowkit.report import write_report
 from flowkit.terminal import print_failures, print_figures, print_rows
@@ -31,29 +31,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = read_options(arguments)
     out = options.resume or options.out
     try:
-        lines = read_lines(options.data)
-        thresholds = parse_thresholds(options.fail_under, {name: None for line in lines for name in line.statements})
+        engine: Engine = OnRay(options, out) if options.engine == "ray" else Here(options, out)
+        thresholds = parse_thresholds(options.fail_under, engine.names)
         baseline = read_rows(options.baseline) if options.baseline else None
         chat_flow, eval_flow = ChatFlow(), EvalFlow()
         run = what_runs(options.data, chat_flow, eval_flow)
-        journal = Journal(out / "journal.jsonl", resume=options.resume is not None)
+        engine.open()
     except (BadInputError, ValueError, OSError) as error:
         print(f"batch.py: {error}", file=sys.stderr)
         return BAD_INPUT
-    for finding in lint(line.statements for line in lines):
+    for finding in engine.findings:
         print(f"batch.py: {finding}", file=sys.stderr)
-    with journal:
-        job = Job(lines, chat_flow, eval_flow, journal, options.concurrency, options.line_timeout, options.quiet)
-        rows = job.run()
+    try:
+        rows, figures, troubles = engine.run(chat_flow, eval_flow)
+    except StoppedError as error:
+        print(f"{error}\nto ask for what is missing:\n{resume_command(options, out)}")
+        return SOME_FAILED
     run["finished_at"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    figures = {**sum_up(rows), "run": run}
-    print_rows(rows)
-    print_figures(rows, figures)
+    figures |= {"run": run}
+    print_rows(rows, engine.names)
+    print_figures(figures, engine.names)
     print(f"answered by {chat_flow.model.name}, judged by {eval_flow.model.name}")
-    write(out, rows, figures)
+    write(out, figures, engine.details)
     gate = hold_against(thresholds, baseline, rows, figures, options)
     if figures["failed"]:
-        print_failures(rows, job.troubles)
+        print_failures(rows, troubles)
     print(write_report(out, options.baseline))
     if not figures["failed"]:
         return ALL_WELL if gate.passed else GATE_MISSED
@@ -65,12 +67,20 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line; argparse exits with 2 and says what it expected."""
     parser = argparse.ArgumentParser(description="Answer every line of a data file, judge every answer, sum up.")
     option = parser.add_argument
-    option("--data", type=Path, default=Path("data.jsonl"), help="JSONL: question, chat_history, statements")
+    option("--data", default="data.jsonl", help="JSONL, CSV or TSV: question, chat_history, statements (data.jsonl)")
     option("--out", type=Path, default=Path("out"), help="the folder for details.jsonl and metrics.json (out)")
     option("--resume", type=Path, metavar="DIR", help="go on with the run in that folder: ask only for what is missing")
     option("--concurrency", type=at_least_one, default=16, metavar="N", help="lines and requests in flight (16)")
     option("--line-timeout", type=at_least_one, default=600, metavar="S", help="seconds for one line (600)")
     option("--quiet", action="store_true", help="no progress bars")
+    option(
+        "--engine", choices=["local", "ray"], default="local", help="ray: worker processes, on many machines (local)"
+    )
+    option("--address", metavar="RAY", help="of a running Ray cluster, or auto; otherwise one is started here")
+    option("--workers", type=at_least_one, metavar="N", help="Ray's worker processes (one a CPU)")
+    option(
+        "--format", choices=["jsonl", "parquet"], default="jsonl", help="of the rows that Ray's workers write (jsonl)"
+    )
     option("--fail-under", action="append", default=[], metavar="NAME=X", help="exit 1 if that average is below X")
     option("--missing", choices=["skip", "worst"], default="skip", help="worst: a missing score counts as 1 (skip)")
     option("--baseline", type=Path, metavar="DIR", help="compare with the run in that folder")
@@ -79,6 +89,8 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.no_worse_than_baseline and not options.baseline:
         parser.error("--no-worse-than-baseline needs --baseline DIR")
+    if options.engine != "ray" and (options.address or options.workers or options.format != "jsonl"):
+        parser.error("--address, --workers and --format need --engine ray")
     return options
 
 
@@ -89,7 +101,7 @@ def at_least_one(text: str) -> int:
     return int(text)
 
 
-def what_runs(data: Path, chat_flow: ChatFlow, eval_flow: EvalFlow) -> dict[str, Any]:
+def what_runs(data: str, chat_flow: ChatFlow, eval_flow: EvalFlow) -> dict[str, Any]:
     """Return what the figures will be of; digests tell the versions of a file apart."""
     return {
         "answered_by": chat_flow.model.name,
@@ -97,16 +109,14 @@ def what_runs(data: Path, chat_flow: ChatFlow, eval_flow: EvalFlow) -> dict[str,
         "votes": eval_flow.votes,
         "offline": is_offline(chat_flow.model) or is_offline(eval_flow.model),
         "prompts": {"chat.prompty": chat_flow.prompt.digest, "eval_checklist.prompty": eval_flow.prompt.digest},
-        "data": {"file": data.name, "sha256": digest_of(data)},
+        "data": {"file": PurePath(data).name, "sha256": digest_of(Path(data))},
     }
 
 
-def write(out: Path, rows: Sequence[Row], figures: dict[str, Any]) -> None:
-    """Write one row per input line, in input order, and the metrics."""
-    details = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (out / "details.jsonl").write_text(details, encoding="utf-8")
+def write(out: Path, figures: dict[str, Any], details: str) -> None:
+    """Write the metrics, and say where the rows are."""
     (out / "metrics.json").write_text(json.dumps(figures, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{out / 'details.jsonl'} and {out / 'metrics.json'} written")
+    print(f"{out / details} and {out / 'metrics.json'} written")
 
 
 def hold_against(
@@ -124,14 +134,18 @@ def hold_against(
     if gate.checks:
         print(*gate.lines, sep="\n")
     if options.junit:
-        write_junit(options.junit, rows, gate, options.data.name)
+        write_junit(options.junit, rows, gate, PurePath(options.data).name)
     return gate
 
 
 def resume_command(options: argparse.Namespace, out: Path) -> str:
     """Return the command that asks for what is missing."""
-    words = ["python", sys.argv[0], "--data", str(options.data), "--resume", str(out)]
+    words = ["python", sys.argv[0], "--data", options.data, "--resume", str(out)]
     words += ["--concurrency", str(options.concurrency)]
+    if options.engine == "ray":
+        words += ["--engine", "ray", "--format", options.format]
+        words += ["--address", options.address] if options.address else []
+        words += ["--workers", str(options.workers)] if options.workers else []
     words += ["--missing", options.missing] if options.missing != "skip" else []
     words += [word for text in options.fail_under for word in ("--fail-under", text)]
     words += ["--baseline", str(options.baseline)] if options.baseline else []

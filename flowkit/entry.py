@@ -23,7 +23,7 @@ class Outcomes:
     def __init__(
         self, keys: Mapping[int, str], journal: Journal, interruption: Interruption, limit_s: float | None
     ) -> None:
-        self.keys, self.errors = keys, dict[int, str]()
+        self.keys, self.errors = dict(keys), dict[int, str]()
         self.on_done: Callable[[], object] = lambda: None
         self._journal, self._interruption, self._limit_s = journal, interruption, limit_s
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from flowkit import metrics, timing
 from flowkit.entry import AnswerEntry, JudgeEntry, Outcomes
 from flowkit.interruption import Interruption
 from flowkit.journal import Journal, key_of
@@ -44,15 +43,14 @@ class Job:
     def run(self) -> list[Row]:
         """Ask for what the journal does not hold yet; return a row per line, in input order, whatever became of it."""
         for flow in (self.chat_flow, self.eval_flow):
-            flow.model = _limited(flow.model, self.at_once)
+            flow.model = limited(flow.model, self.at_once)
         with self._interruption.on_signals(), without_new_service():
             answers = self._answer()
             verdicts = self._judge(answers)
-        return _rows(self.lines, answers, verdicts)
+        return rows_of(self.lines, answers, verdicts)
 
     def _answer(self) -> Outcomes:
-        asked = _asked(self.chat_flow, self.chat_flow.max_total_token)
-        keys = {i: key_of("answer", i, line.question, line.chat_history, asked) for i, line in enumerate(self.lines)}
+        keys = {i: answer_key(i, line, self.chat_flow) for i, line in enumerate(self.lines)}
         outcomes = Outcomes(keys, self.journal, self._interruption, self.limit_s)
         inputs = [
             {"position": i, "question": line.question, "chat_history": line.chat_history}
@@ -62,10 +60,9 @@ class Job:
         return outcomes
 
     def _judge(self, answers: Outcomes) -> Outcomes:
-        asked, answered = _asked(self.eval_flow, self.eval_flow.votes), answers.outputs()
+        answered = answers.outputs()
         keys = {
-            i: key_of("verdicts", answers.keys[i], answer, self.lines[i].statements, asked)
-            for i, answer in answered.items()
+            i: verdict_key(answers.keys[i], answer, self.lines[i], self.eval_flow) for i, answer in answered.items()
         }
         outcomes = Outcomes(keys, self.journal, self._interruption, self.limit_s)
         inputs = [
@@ -93,24 +90,18 @@ class Job:
             self._interruption.request()
 
 
-def sum_up(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the metrics; a line that failed counts in the bounds of its statements' means."""
-    judged = [row["verdicts"] for row in rows if row["verdicts"] is not None]
-    failed = [row["statements"] for row in rows if row["verdicts"] is None]
-    return {
-        **metrics.summary(judged, failed),
-        "total": len(rows),
-        "answered": sum(row["answer"] is not None for row in rows),
-        "judged": len(judged),
-        "failed": len(failed),
-        "timing": timing.percentiles(row["timing"] for row in rows if row["timing"]),
-        "tokens": {
-            kind: sum((row["tokens"] or {}).get(kind) or 0 for row in rows) for kind in ("prompt", "completion")
-        },
-    }
+def answer_key(position: int, line: Line, chat_flow: Any) -> str:
+    """Return what a line's answer is called in the journal."""
+    return key_of("answer", position, line.question, line.chat_history, _asked(chat_flow, chat_flow.max_total_token))
 
 
-def _rows(lines: Sequence[Line], answers: Outcomes, verdicts: Outcomes) -> list[Row]:
+def verdict_key(answer_key: str, answer: str, line: Line, eval_flow: Any) -> str:
+    """Return what the verdicts about an answer are called there."""
+    return key_of("verdicts", answer_key, answer, line.statements, _asked(eval_flow, eval_flow.votes))
+
+
+def rows_of(lines: Sequence[Line], answers: Outcomes, verdicts: Outcomes, first: int = 0) -> list[Row]:
+    """Return a row per line, whatever became of it. first: the position of the first of `lines`."""
     answered, judged = answers.records(), verdicts.outputs()
     return [
         {
@@ -124,11 +115,11 @@ def _rows(lines: Sequence[Line], answers: Outcomes, verdicts: Outcomes) -> list[
             "statements": line.statements,
             "error": None if i in judged else answers.errors.get(i) or verdicts.errors.get(i) or "not asked",
         }
-        for i, line in enumerate(lines)
+        for i, line in enumerate(lines, start=first)
     ]
 
 
-def _limited(model: Model, at_once: int) -> Model:
+def limited(model: Model, at_once: int) -> Model:
     """Let `at_once` requests be in flight at the model's service, whatever lines and statements they are for."""
     return replace(model, service=replace(model.service, max_in_flight=at_once))
 

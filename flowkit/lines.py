@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, TypeVar
 
 from flowkit.history import Message, check_text, checked, read_history, shown
 from flowkit.statements import read_statements
 
 T = TypeVar("T")
+EXAMPLE = '{"question": "What is Prompt flow?"}'
 
 
 class BadInputError(ValueError):
@@ -39,7 +41,7 @@ def read_lines(path: Path) -> list[Line]:
     In a table, `chat_history` and `statements` are JSON text. Raises BadInputError for the first line that cannot be
     used, and for a file without any.
     """
-    return read_objects(path, _line, '{"question": "What is Prompt flow?"}')
+    return read_objects(path, _line, EXAMPLE)
 
 
 def digest_of(path: Path) -> str | None:
@@ -59,42 +61,59 @@ def read_objects(path: Path, read: Callable[[int, dict[str, Any]], T], example: 
     Raises BadInputError where a line has no fields, where `read` raises TypeError or ValueError, and for a file
     without lines. example: a line as it should be, to be shown then.
     """
-    is_table = path.suffix.lower() in (".csv", ".tsv")
-    found = []
     try:
-        for number, row in _rows_of_table(path) if is_table else _rows_of_jsonl(path):
-            try:
-                found.append(read(number, row if isinstance(row, dict) else _object(row, example)))
-            except (TypeError, ValueError) as error:
-                raise BadInputError(f"{path} line {number}: {error}") from None
+        with path.open("rb") as file:
+            return list(objects_in(str(path), rows_in(str(path), file), read, example))
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def lines_in(name: str, rows: Iterable[tuple[int, str | dict[str, Any]]]) -> Iterator[Line]:
+    """Yield the lines of data that is called `name`, one after the other, for data that no memory holds."""
+    return objects_in(name, rows, _line, EXAMPLE)
+
+
+def objects_in(
+    name: str, rows: Iterable[tuple[int, str | dict[str, Any]]], read: Callable[[int, dict[str, Any]], T], example: str
+) -> Iterator[T]:
+    """Yield what `read` makes of each row, JSON text or fields; see `read_objects`."""
+    number = 0
+    try:
+        for number, row in rows:
+            try:
+                yield read(number, row if isinstance(row, dict) else _object(row, example))
+            except (TypeError, ValueError) as error:
+                raise BadInputError(f"{name} line {number}: {error}") from None
     except UnicodeDecodeError:
-        raise BadInputError(f"{path}: expected UTF-8, got other bytes; save it as UTF-8") from None
-    if not found:
-        raise BadInputError(f"{path}: is empty; expected lines such as {example}")
-    return found
+        raise BadInputError(f"{name}: expected UTF-8, got other bytes; save it as UTF-8") from None
+    if not number:
+        raise BadInputError(f"{name}: is empty; expected lines such as {example}")
 
 
-def _rows_of_jsonl(path: Path) -> Iterator[tuple[int, str]]:
+def rows_in(name: str, file: IO[bytes]) -> Iterator[tuple[int, str | dict[str, Any]]]:
+    """Yield the numbered rows of a JSONL, CSV or TSV file, told by its name: JSON text or fields."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return _rows_of_table(name, suffix, file) if suffix in (".csv", ".tsv") else _rows_of_jsonl(file)
+
+
+def _rows_of_jsonl(file: IO[bytes]) -> Iterator[tuple[int, str]]:
     # Lines end with LF alone: JSON text may hold U+2028 and its like, at which Python would end them too.
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if text := raw.decode("utf-8-sig" if number == 1 else "utf-8").strip():
-                yield number, text
+    for number, raw in enumerate(file, start=1):
+        if text := raw.decode("utf-8-sig" if number == 1 else "utf-8").strip():
+            yield number, text
 
 
-def _rows_of_table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows_of_table(name: str, suffix: str, file: IO[bytes]) -> Iterator[tuple[int, dict[str, str]]]:
     csv.field_size_limit(2**31 - 1)  # 128 KiB otherwise
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        table = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        table = csv.DictReader(text, delimiter="\t" if suffix == ".tsv" else ",", strict=True)
         try:
             for row in table:
                 if None in row:
-                    raise BadInputError(f"{path} line {table.line_num}: has more cells than the first line names")
+                    raise BadInputError(f"{name} line {table.line_num}: has more cells than the first line names")
                 yield table.line_num, {column: cell for column, cell in row.items() if cell}
         except csv.Error as error:
-            raise BadInputError(f"{path} after line {table.line_num}: is no table: {error}") from None
+            raise BadInputError(f"{name} after line {table.line_num}: is no table: {error}") from None
 
 
 def _object(text: str, example: str) -> dict[str, Any]:

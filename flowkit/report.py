@@ -9,6 +9,7 @@ import argparse
 import base64
 import gzip
 import hashlib
+import heapq
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,11 +23,13 @@ from markupsafe import Markup
 from flowkit.charts import axis, course_chart, mean_chart
 from flowkit.comparison import compare, partners, read_rows
 from flowkit.lines import BadInputError
+from flowkit.shards import StoredRows, row_files
 
 Row = dict[str, Any]
 PAGE = Path(__file__).absolute().parent / "page"
 MOST_LINES = 5_000  # a browser's memory is not the place for more
 NOTHING = "\N{EN DASH}"
+MOST_POINTS = 2_000  # of the plot
 LONGEST_TEXT = 20_000  # characters
 FIGURES = ("mean", "scored", "unscored", "share_4_up", "lowest", "highest", "ci95_low", "ci95_high")
 KINDS = [
@@ -45,8 +48,7 @@ def write_report(run: Path, baseline: Path | None = None) -> Path:
     baseline: the folder of an earlier run, to show the differences line by line.
     Raises BadInputError where a folder holds no run.
     """
-    rows = [{"line": i, "answer": None, "error": None, **row} for i, row in enumerate(read_rows(run), start=1)]
-    figures = _figures(run)
+    rows, figures = _rows(run), _figures(run)
     earlier = read_rows(baseline) if baseline else None
     page = render(rows, figures, earlier, baseline.name if baseline else "")
     path = run / "report.html"
@@ -56,9 +58,12 @@ def write_report(run: Path, baseline: Path | None = None) -> Path:
 
 def render(rows: Sequence[Row], figures: Mapping[str, Any], earlier: Sequence[Row] | None, earlier_name: str) -> str:
     """Return the page. Texts of the data and of models get into it escaped, or packed and put in as text by it."""
+    if earlier is not None:
+        rows = list(rows)  # partners are told by identity
     comparison = compare(rows, earlier) if earlier is not None else None
     chosen = _most_worth_a_look(rows, earlier)
     names = list(dict.fromkeys(name for row in rows for name in row["statements"]))
+    every = 1 + len(rows) // MOST_POINTS
     style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": _number, "change": _change, "when": _when}
@@ -70,7 +75,7 @@ def render(rows: Sequence[Row], figures: Mapping[str, Any], earlier: Sequence[Ro
         baseline_name=earlier_name,
         axis=axis(),
         kinds=KINDS,
-        course=course_chart([row["timing"] for row in rows if row.get("timing")]),
+        course=course_chart([row["timing"] for row in rows[::every] if row.get("timing")], every),
         shown=len(chosen),
         left_out=len(rows) - len(chosen),
         # The only style and script that may take effect are these two, and nothing may be loaded from anywhere.
@@ -79,6 +84,12 @@ def render(rows: Sequence[Row], figures: Mapping[str, Any], earlier: Sequence[Ro
         script=Markup(script),
         data=_packed({"statements": names, "rows": chosen, "compared": comparison is not None}),
     )
+
+
+def _rows(run: Path) -> Sequence[Row]:
+    if files := row_files(run):
+        return StoredRows(files, _figures(run)["total"])
+    return [{"line": i, "answer": None, "error": None, **row} for i, row in enumerate(read_rows(run), start=1)]
 
 
 def _figures(run: Path) -> dict[str, Any]:
@@ -106,7 +117,7 @@ def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> li
         mean = sum(given) / len(given) if given else 6
         return -_largest_change(row, before.get(id(row))), row["error"] is None, None not in scores, mean
 
-    chosen = sorted(rows, key=badness)[:MOST_LINES]
+    chosen = heapq.nsmallest(MOST_LINES, rows, key=badness)
     return [
         {**row, **({"before": {name: then.get(name) for name in ("answer", "verdicts")}} if then else {})}
         for row in chosen

@@ -14,9 +14,8 @@ SHOWN_ROWS = 20
 COLUMNS = 80
 
 
-def print_rows(rows: Sequence[Row]) -> None:
+def print_rows(rows: Sequence[Row], names: Sequence[str]) -> None:
     """Print the first rows: question, answer or error, scores; of many statements the mean and the lowest score."""
-    names = _names_in(rows)
     answer_width = min(28, COLUMNS - 30 - sum(wcswidth(name) + 4 for name in names))  # tabulate's margins included
     if not (fits := answer_width >= 20):
         answer_width = 28
@@ -36,10 +35,10 @@ def print_rows(rows: Sequence[Row]) -> None:
         print(f"... and {len(rows) - SHOWN_ROWS} more lines")
 
 
-def print_figures(rows: Sequence[Row], figures: Mapping[str, Any]) -> None:
+def print_figures(figures: Mapping[str, Any], names: Sequence[str]) -> None:
     """Print the metrics: a mean never without its counts."""
     kinds = ("average", "scored", "unscored", "share_4_up", "lowest", "highest")
-    table = [[name, *(_figure(figures.get(f"{kind}_{name}")) for kind in kinds)] for name in _names_in(rows)]
+    table = [[name, *(_figure(figures.get(f"{kind}_{name}")) for kind in kinds)] for name in names]
     headers = ["statement", "average", "scored", "unscored", "4 or 5", "lowest", "highest"]
     align = ["left", *["right"] * len(kinds)]
     print(f"\n{tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align)}\n")
@@ -56,11 +55,6 @@ def print_failures(rows: Sequence[Row], troubles: Sequence[str]) -> None:
         print(f"{len(failed)} x {_shortened(failed[0]['error'], 200)} (line {failed[0]['line']})")
     for trouble in troubles:
         print(trouble)
-
-
-def _names_in(rows: Sequence[Row]) -> list[str]:
-    """Return the statement names in order of first appearance."""
-    return list(dict.fromkeys(name for row in rows for name in row["statements"]))
 
 
 def _score(row: Row, name: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 import time
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from itertools import accumulate
 from typing import Any
 
 KINDS = ("waited_s", "first_chunk_s", "total_s", "chunks_per_s", "tokens_per_s")
@@ -66,17 +69,28 @@ class Timing:
         return time.perf_counter() - self._since_s
 
 
-def percentiles(timings: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return {"first_chunk_s": {"p50": 0.31, "p95": 0.80}, ...} of what `as_dict` gave, without what nobody has."""
-    values: dict[str, list[float]] = {kind: [] for kind in KINDS}
+def lengths(timings: Iterable[Mapping[str, Any]]) -> dict[str, Counter[float]]:
+    """Count how often each length was seen, to three digits, so that millions of them fit in a few thousand counts.
+
+    timings: what `as_dict` gave.
+    """
+    seen: dict[str, Counter[float]] = {kind: Counter() for kind in KINDS}
     for timing in timings:
-        for kind, found in values.items():
+        for kind, found in seen.items():
             if timing.get(kind) is not None:
-                found.append(timing[kind])
-    return {kind: _p50_and_p95(found) for kind, found in values.items() if found}
+                found[float(f"{timing[kind]:.3g}")] += 1
+    return {kind: found for kind, found in seen.items() if found}
 
 
-def _p50_and_p95(values: list[float]) -> dict[str, float]:
+def percentiles(seen: Mapping[str, Counter[float]]) -> dict[str, dict[str, float]]:
+    """Return {"first_chunk_s": {"p50": 0.31, "p95": 0.80}, ...} of what `lengths` counted."""
+    return {kind: {"p50": _quantile(found, 0.5), "p95": _quantile(found, 0.95)} for kind, found in seen.items()}
+
+
+def _quantile(seen: Counter[float], share: float) -> float:
     """Interpolate between the two nearest values, as numpy and pandas do."""
-    cuts = statistics.quantiles(values, n=100, method="inclusive") if len(values) > 1 else values * 99
-    return {"p50": round(cuts[49], 4), "p95": round(cuts[94], 4)}
+    place = share * (seen.total() - 1)
+    values = sorted(seen)
+    ranks = list(accumulate(seen[value] for value in values))  # values[i] has the places below ranks[i]
+    low, high = (values[bisect_right(ranks, math.floor(place) + more)] for more in (0, place % 1 > 0))
+    return round(low + (high - low) * (place % 1), 4)

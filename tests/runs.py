@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import batch
-from flowkit.job import sum_up
+from flowkit.shards import write_rows
+from flowkit.sums import sum_up
 
 Row = dict[str, Any]
 WORDS = ["answer", "chunk", "context", "evaluates", "flow", "judge", "large", "lists", "model", "prompt", "verdict"]
@@ -65,6 +66,6 @@ def failed(line: int, statements: Mapping[str, str], error: str = "APIConnection
 
 def write_run(folder: Path, rows: Sequence[Row], **run: Any) -> Path:
     """Write the folder of a run and return it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    batch.write(folder, rows, {**sum_up(rows), "run": {**RUN, **run}})
+    write_rows(folder / "details.jsonl", rows)
+    batch.write(folder, {**sum_up(rows), "run": {**RUN, **run}}, "details.jsonl")
     return folder

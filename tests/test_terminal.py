@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from wcwidth import wcswidth
 
-from flowkit.job import sum_up
+from flowkit.sums import sum_up
 from flowkit.terminal import print_failures, print_figures, print_rows
 from tests.runs import Row, failed, row
 
@@ -21,8 +21,9 @@ RUNS = {
 
 
 def printed(rows: list[Row], capsys: pytest.CaptureFixture[str]) -> str:
-    print_rows(rows)
-    print_figures(rows, sum_up(rows))
+    names = list(rows[0]["statements"])
+    print_rows(rows, names)
+    print_figures(sum_up(rows), names)
     return capsys.readouterr().out
 
 

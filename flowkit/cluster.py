@@ -1,0 +1,139 @@
+"""The same two classes on Ray Data: shards of lines go to worker processes, on this machine or many."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import ray
+from pyarrow import fs, parquet
+from ray.exceptions import RayError as RayError
+
+from flowkit.job import limited
+from flowkit.lines import BadInputError, Line, lines_in, rows_in
+from flowkit.shards import Shard, run_shard
+from flowkit.sums import Sums
+
+PROJECT = Path(__file__).absolute().parent.parent
+LEFT_AT_HOME = [".venv", ".git", ".env", "out", "tests", "benchmarks", "images", "**/__pycache__"]
+ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where to run. address: of a running cluster ("auto": the one on this machine), None to start one here.
+
+    workers: processes, None for one a CPU. at_once: requests in flight of all workers together.
+    """
+
+    address: str | None
+    workers: int | None
+    at_once: int
+
+
+def read(location: str) -> Iterator[Line]:
+    """Yield the checked lines of a JSONL, CSV, TSV or Parquet file, in any place pyarrow reads, and so Ray.
+
+    location: a path, or a URI such as s3://bucket/lines.jsonl. Raises BadInputError for the first line that is none.
+    """
+    try:
+        system, path = fs.FileSystem.from_uri(location) if "://" in location else (fs.LocalFileSystem(), location)
+        if path.lower().endswith(".parquet"):
+            with system.open_input_file(path) as file:
+                yield from lines_in(location, _rows_of_parquet(file))
+        else:
+            with io.BufferedReader(system.open_input_stream(path)) as file:
+                yield from lines_in(location, rows_in(path, file))
+    except (OSError, pa.ArrowException) as error:
+        raise BadInputError(f"{location}: cannot be read: {error}") from None
+
+
+def _rows_of_parquet(file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows without what is null in them: a Parquet file has all columns in all rows."""
+    number = 0
+    for batch in parquet.ParquetFile(file).iter_batches(batch_size=ROWS_AT_ONCE):
+        for row in batch.to_pylist():
+            number += 1
+            yield number, _without_nulls(row)
+
+
+def _without_nulls(row: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in row.items() if value is not None}
+    if isinstance(kept.get("statements"), dict):
+        kept["statements"] = {name: text for name, text in kept["statements"].items() if text is not None}
+    return kept
+
+
+class Worker:
+    """What runs in a worker process, for all the shards that it gets: one event loop, one client, one limit."""
+
+    def __init__(
+        self, chat_flow: Any, eval_flow: Any, folder: Path, at_once: int, limit_s: float | None, suffix: str
+    ) -> None:
+        for flow in (chat_flow, eval_flow):
+            flow.model = limited(flow.model, at_once)
+        self._shared = chat_flow, eval_flow, asyncio.Semaphore(at_once), limit_s, suffix
+        self._folder = folder
+
+    async def __call__(self, batch: dict[str, Any]) -> Any:
+        """Yield the sums of each shard, as JSON text."""
+        for number in batch["shard"]:
+            sums = await run_shard(Shard(self._folder, int(number)), *self._shared)
+            yield {"sums": [json.dumps(sums.as_dict())]}
+
+
+def run_shards(
+    cluster: Cluster,
+    folder: Path,
+    shards: int,
+    chat_flow: Any,
+    eval_flow: Any,
+    limit_s: float | None,
+    suffix: str = ".jsonl",
+    on_done: Callable[[int], object] = lambda lines: None,
+) -> Sums:
+    """Run all shards of a run and return their sums; of each only its sums come back here.
+
+    A worker that dies is replaced by Ray, and its shard goes on from its journal. on_done: is told of lines done.
+    """
+    workers, cpus = start(cluster)
+    data = ray.data.from_items([{"shard": number} for number in range(shards)], override_num_blocks=shards)
+    done = data.map_batches(
+        Worker,
+        fn_constructor_args=(chat_flow, eval_flow, folder.absolute(), cluster.at_once // workers, limit_s, suffix),
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
+        num_cpus=min(1.0, cpus / workers),
+    )
+    sums = Sums()
+    for row in done.iter_rows():
+        found = Sums.from_dict(json.loads(row["sums"]))
+        sums.add(found)
+        on_done(found.lines["total"])
+    return sums
+
+
+def start(cluster: Cluster) -> tuple[int, float]:
+    """Join the cluster, or start one of this machine. Returns how many workers to run, and its CPUs."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports to its maker otherwise
+    quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if not ray.is_initialized():
+        if cluster.address:
+            code = {"working_dir": str(PROJECT), "excludes": LEFT_AT_HOME}
+            ray.init(address=cluster.address, runtime_env=code, **quietly)
+        else:
+            ray.init(include_dashboard=False, **quietly)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    cpus = ray.cluster_resources().get("CPU", 1.0)
+    wanted = cluster.workers or int(cpus)
+    return max(1, min(wanted, cluster.at_once)), cpus

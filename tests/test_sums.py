@@ -1,0 +1,33 @@
+"""The sums of a run, whole or in shards."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowkit.sums import Sums, sum_up
+from tests.runs import failed, row
+
+STATEMENTS = {"a": "It is.", "b": "It was."}
+scores = st.lists(st.none() | st.integers(1, 5), min_size=2, max_size=2)
+rows = st.lists(
+    st.builds(lambda given: failed(1, STATEMENTS) if given is None else row(1, STATEMENTS, given), st.none() | scores)
+)
+
+
+@settings(max_examples=30)
+@given(st.lists(rows, min_size=1, max_size=5))
+def test_the_sums_of_shards_are_those_of_the_whole(shards: list[list[dict[str, object]]]) -> None:
+    added = Sums()
+    for shard in shards:
+        added.add(Sums.from_dict(json.loads(json.dumps(Sums.of(shard).as_dict()))))
+    whole = [each for shard in shards for each in shard]
+    assert added.figures() == sum_up(whole)
+
+
+def test_statements_keep_the_order_asked_for() -> None:
+    sums = Sums.of([row(1, STATEMENTS, [1, 2])])
+    averages = [name for name in sums.figures(["b", "nowhere"]) if name.startswith("average")]
+    assert averages == ["average_b", "average_a"]
