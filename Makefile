@@ -1,4 +1,4 @@
-# make tutorial: set up and run the tutorial's batch · make test: what CI runs · make check: the fast part, while editing
+# make tutorial: set up and run the tutorial's batch · make test: what CI runs · make check: the fast part, while editing · make test-ray: on clusters
 SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON ?= python3
@@ -10,7 +10,7 @@ define install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement $(1)
 endef
 
-.PHONY: tutorial test check bench clean
+.PHONY: tutorial test test-ray check bench bench-ray clean
 
 tutorial: .venv/installed
 	$(BIN)/python batch.py --data data.jsonl
@@ -22,7 +22,13 @@ check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not ray" -n 2 --dist loadfile
+
+test-ray: .venv/installed-ray
+	$(BIN)/python -m pytest -m ray -n 2 tests/test_cluster.py
+
+bench-ray: .venv/installed-ray
+	$(BIN)/python -m benchmarks.cluster_runs
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.streaming
@@ -35,6 +41,10 @@ bench: .venv/installed-dev
 
 .venv/installed-dev: requirements-dev.txt .venv/installed
 	$(call install,requirements-dev.txt)
+	touch $@
+
+.venv/installed-ray: requirements-ray.txt .venv/installed-dev
+	$(call install,requirements-ray.txt)
 	touch $@
 
 clean:

@@ -118,6 +118,7 @@ def run_ours(data: Path, at_once: int, clock: Clock) -> Results:
     import promptflow.client  # noqa: F401 - batch.py imports it amid the job
 
     import batch
+    from flowkit import engines
     from flowkit.job import Job, Row
 
     class TimedJob(Job):
@@ -129,7 +130,7 @@ def run_ours(data: Path, at_once: int, clock: Clock) -> Results:
             with clock.half(what):
                 super()._run(what, *more)
 
-    with mock.patch.object(batch, "Job", TimedJob):
+    with mock.patch.object(engines, "Job", TimedJob):
         code = batch.main(["--data", str(data), "--concurrency", str(at_once)])
     if code != batch.ALL_WELL:
         raise ValueError(f"batch.py ended with {code}")

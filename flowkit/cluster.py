@@ -25,6 +25,7 @@ from flowkit.sums import Sums
 PROJECT = Path(__file__).absolute().parent.parent
 LEFT_AT_HOME = [".venv", ".git", ".env", "out", "tests", "benchmarks", "images", "**/__pycache__"]
 ROWS_AT_ONCE = 1000
+SHARDS_PER_TASK = 4  # a worker has them under way together, so that it seldom waits for the last lines of one
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def run_shards(
     A worker that dies is replaced by Ray, and its shard goes on from its journal. on_done: is told of lines done.
     """
     workers, cpus = start(cluster)
-    data = ray.data.from_items([{"shard": number} for number in range(shards)], override_num_blocks=shards)
+    tasks = min(shards, max(2 * workers, shards // SHARDS_PER_TASK))
+    data = ray.data.from_items([{"shard": number} for number in range(shards)], override_num_blocks=tasks)
     done = data.map_batches(
         Worker,
         fn_constructor_args=(chat_flow, eval_flow, folder.absolute(), cluster.at_once // workers, limit_s, suffix),

@@ -1,4 +1,4 @@
-"""A run in shards of some hundred lines, each with a file of its lines, a journal, and a file of its rows.
+"""A run in shards of a hundred lines, each with a file of its lines, a journal, and a file of its rows.
 
 Whoever works on a shard finds in its journal what is finished, and asks for the rest: it does not matter which process
 or machine began it. All need to see the run's folder.
@@ -24,7 +24,7 @@ from flowkit.lines import BadInputError, Line
 from flowkit.lint import lint
 from flowkit.sums import Sums
 
-LINES_PER_SHARD = 500
+LINES_PER_SHARD = 100
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,71 @@
+"""Flows that answer at once, without a request: what remains is the cost of running lines, for a million of them."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from argparse import Namespace
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from flowkit.completion import Reply
+from flowkit.engines import OnRay
+from flowkit.model import Model, Service
+from flowkit.report import write_report
+
+MODEL = Model("instant", Service("http://127.0.0.1:9/v1", "none"))
+
+
+class InstantChat:
+    """Answer every question with the same fourteen words."""
+
+    def __init__(self) -> None:
+        self.model, self.prompt, self.max_total_token = MODEL, SimpleNamespace(digest="none"), 1100
+
+    async def stream(self, question: str, history: Any, reply: Reply) -> AsyncGenerator[str, None]:
+        """Yield the answer in two pieces."""
+        reply.timing.turn()
+        for piece in ("Prompt flow is a suite of ", "tools for applications of language models, as asked."):
+            reply.timing.chunk()
+            yield piece
+        reply.timing.end()
+        reply.finish_reason, reply.usage = "stop", {"prompt_tokens": 20, "completion_tokens": 16}
+
+
+class InstantJudge:
+    """Give every statement a 4."""
+
+    def __init__(self) -> None:
+        self.model, self.prompt, self.votes = MODEL, SimpleNamespace(digest="none"), 1
+
+    async def judge(self, answer: str, statements: dict[str, str]) -> dict[str, Any]:
+        """Return the verdicts."""
+        return {name: {"score": 4, "explanation": "So it seems.", "asks": 1} for name in statements}
+
+
+def main(data: str, out: str) -> None:
+    """Run the file on two workers; print what the driver and the run took, as JSON."""
+    folder = Path(out)
+    fixed = {"address": None, "workers": 2, "concurrency": 64, "line_timeout": 60, "quiet": True, "format": "jsonl"}
+    start_s = time.perf_counter()
+    engine = OnRay(Namespace(data=data, resume=None, **fixed), folder)
+    engine.open()
+    laid_out_s = time.perf_counter() - start_s
+    rows, figures, _ = engine.run(InstantChat(), InstantJudge())
+    run_s = time.perf_counter() - start_s - laid_out_s
+    (folder / "metrics.json").write_text(json.dumps(figures))
+    write_report(folder)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    if (figures["judged"], len(rows)) != (figures["total"], figures["total"]):
+        raise ValueError(f"{figures['judged']} of {figures['total']} lines were judged")
+    found = {"lines": len(rows), "laid out s": laid_out_s, "run s": run_s}
+    found |= {"all s": time.perf_counter() - start_s, "driver cpu s": used.ru_utime + used.ru_stime}
+    print(json.dumps({**found, "driver peak mb": used.ru_maxrss / 1024}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
