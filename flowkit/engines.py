@@ -91,5 +91,6 @@ class OnRay:
             try:
                 sums = self._cluster.run_shards(where, *run, on_done=bar.update)
             except (KeyboardInterrupt, self._cluster.RayError) as error:
-                raise StoppedError(f"stopped: {type(error).__name__} {error}") from error
+                cause = (str(error).strip().splitlines() or ["by the person"])[-1]  # Ray's have a traceback before it
+                raise StoppedError(f"stopped: {type(error).__name__}: {cause}") from error
         return StoredRows(shards.row_files(self._out), total), sums.figures(self.names), []

@@ -34,8 +34,11 @@ def desk(tmp_path: Path, server: ChatServer) -> Iterator[Desk]:
     # Sockets have short names, and promptflow's home is a long one.
     made.environment |= {"RAY_TMPDIR": f"/tmp/ray-{tmp_path.stat().st_ino}", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
     yield made
-    assert until(lambda: not at_home(made), 30), "Ray did not end"
+    ended = until(lambda: not at_home(made), 60)
+    for process in at_home(made):
+        process.kill()
     shutil.rmtree(made.environment["RAY_TMPDIR"], ignore_errors=True)
+    assert ended, "Ray did not end"
 
 
 def at_home(desk: Desk, name: str = "") -> list[psutil.Process]:
@@ -114,10 +117,10 @@ def test_the_results_are_those_of_a_run_here(shape: str, desk: Desk) -> None:
 def test_a_worker_that_is_killed_is_replaced_and_no_finished_line_is_asked_for_again(desk: Desk) -> None:
     after = random.randint(5, 3 * LINES - 100)
     running = desk.start(*ON_RAY)
-    assert until(lambda: len(desk.server.requests) >= after, 60)
+    assert until(lambda: len(desk.server.requests) >= after, 120)
     worker = random.choice(at_home(desk, "ray::MapWorker"))
     worker.send_signal(signal.SIGKILL)
-    printed, _ = running.communicate(timeout=120)
+    printed, _ = running.communicate(timeout=180)
     assert running.returncode == 0, printed
     check_complete(desk)
     check_paid_once(desk, AT_ONCE // WORKERS)
@@ -126,10 +129,10 @@ def test_a_worker_that_is_killed_is_replaced_and_no_finished_line_is_asked_for_a
 def test_a_run_whose_driver_was_killed_is_completed(desk: Desk) -> None:
     after = random.randint(5, 3 * LINES - 50)
     running = desk.start(*ON_RAY)
-    assert until(lambda: len(desk.server.requests) >= after, 60)
+    assert until(lambda: len(desk.server.requests) >= after, 120)
     running.send_signal(signal.SIGKILL)
     running.communicate(timeout=60)
-    assert until(lambda: not at_home(desk), 60)  # they notice
+    assert until(lambda: not at_home(desk), 120)  # they notice
     code, printed = desk.run(*ON_RAY, "--resume", "out")
     assert code == 0, printed
     check_complete(desk)
@@ -138,7 +141,7 @@ def test_a_run_whose_driver_was_killed_is_completed(desk: Desk) -> None:
 
 def test_ctrl_c_says_how_to_go_on(desk: Desk) -> None:
     running = desk.start(*ON_RAY)
-    assert until(lambda: len(desk.server.requests) >= 50, 60)
+    assert until(lambda: len(desk.server.requests) >= 50, 120)
     running.send_signal(signal.SIGINT)
     printed, _ = running.communicate(timeout=60)
     assert running.returncode == 3, printed
@@ -154,7 +157,7 @@ def test_a_node_that_is_lost_takes_no_line_with_it(desk: Desk) -> None:
     try:
         address = nodes.stdout.readline().strip()
         running = desk.start(*ON_RAY, "--address", address)
-        assert until(lambda: len(desk.server.requests) >= 150, 90)
+        assert until(lambda: len(desk.server.requests) >= 150, 120)
         nodes.stdin.write("lose one\n")
         nodes.stdin.flush()
         printed, _ = running.communicate(timeout=180)
