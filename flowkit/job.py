@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,12 +40,14 @@ class Job:
     quiet: bool
     troubles: list[str] = field(default_factory=list)
     _interruption: Interruption = field(default_factory=Interruption)
+    _promptflow: ExitStack = field(default_factory=ExitStack)
+    _prepared: bool = False
 
     def run(self) -> list[Row]:
         """Ask for what the journal does not hold yet; return a row per line, in input order, whatever became of it."""
         for flow in (self.chat_flow, self.eval_flow):
             flow.model = limited(flow.model, self.at_once)
-        with self._interruption.on_signals(), without_new_service():
+        with self._interruption.on_signals(), self._promptflow:
             answers = self._answer()
             verdicts = self._judge(answers)
         return rows_of(self.lines, answers, verdicts)
@@ -76,6 +79,9 @@ class Job:
         finished = entry.outcomes.outputs()
         missing = [each for each in inputs if each["position"] not in finished]
         quiet = self.quiet or not sys.stderr.isatty()
+        if missing and not self._prepared:  # nothing is to be done: then promptflow need not even be imported
+            self._promptflow.enter_context(without_new_service())
+            self._prepared = True
         with tqdm(total=len(inputs), initial=len(finished), desc=what, unit="line", disable=quiet) as bar:
             entry.outcomes.on_done = bar.update
             for first in range(0, len(missing), LINES_PER_RUN):
