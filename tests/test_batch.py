@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import batch
+from check_list import EvalFlow
 from tests.chat_server import Act, Answer, ChatServer, Status
 from tests.conftest import new_home
 
@@ -100,6 +102,20 @@ def test_as_many_lines_are_in_flight_as_asked_for(at_server: ChatServer, tmp_pat
     data = written(tmp_path, [{"question": "Hello?"}] * 20)
     assert batch.main(["--data", data, "--out", "out", "--concurrency", "5"]) == 0
     assert at_server.most_in_flight == 5
+
+
+def test_the_synchronous_judge_has_as_many_requests_in_flight_in_promptflows_own_run(
+    at_server: ChatServer, tmp_path: Path
+) -> None:
+    from promptflow.client import PFClient
+
+    at_server.usual = replace(VERDICT, first_s=0.2)
+    flow = EvalFlow({"model": "gpt-4o", "base_url": at_server.base_url, "api_key": "a-key", "max_in_flight": 6})
+    columns = {"answer": "${data.question}", "statements": "${data.statements}"}
+    run = {"data": written(tmp_path, ROWS), "column_mapping": columns, "batch_use_async": True, "worker_count": 6}
+    PFClient().run(flow=flow, **run)
+    assert len(at_server.requests) == 2 * len(ROWS)
+    assert at_server.most_in_flight == 6
 
 
 BAD_DATA = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,24 @@ def test_a_file_that_cannot_be_used_says_where_and_why(tmp_path: Path, name: str
         read_lines(tmp_path / name)
     assert says in str(refused.value)
     assert len(str(refused.value)) < 500
+
+
+def test_a_hundred_thousand_lines_take_memory_by_their_length_and_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    with path.open("w") as file:
+        for number in range(100_000):
+            file.write(json.dumps({"question": f"What is Prompt flow, for reader {number}?"}) + "\n")
+    tracemalloc.start()
+    try:
+        lines = read_lines(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (len(lines), lines[-1].number, lines[-1].question[-6:]) == (100_000, 100_000, "99999?")
+    assert peak < 100_000 * 1000
+
+
+def test_a_line_of_a_megabyte_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(json.dumps({"question": "a" * 2**20}) + "\n")
+    assert read_lines(path)[0].question == "a" * 2**20

@@ -113,6 +113,18 @@ def test_an_interrupted_run_is_completed_by_asking_only_for_what_is_missing(desk
     assert set(desk.statuses()) <= {"Completed", "Failed"}
 
 
+def test_two_runs_at_once_in_one_folder_leave_each_other_and_the_persons_flow_file_alone(desk: Desk) -> None:
+    own = desk.folder / "flow.flex.yaml"
+    own.write_text("entry: mine:Flow\n")
+    both = [desk.start("--out", name, "--quiet") for name in ("first", "second")]
+    for running in both:
+        printed, _ = running.communicate(timeout=120)
+        assert running.returncode == 0, printed
+    rows = [(desk.folder / name / "details.jsonl").read_text().splitlines() for name in ("first", "second")]
+    assert [len(each) for each in rows] == [60, 60]
+    assert own.read_text() == "entry: mine:Flow\n"
+
+
 def every_way_to_fail(seed: int) -> Any:
     """Fail a fifth of the requests, each time in another way."""
     chance = random.Random(seed)
