@@ -13,14 +13,14 @@ from typing import Any
 
 from check_list import EvalFlow
 from flow import ChatFlow
-from flowkit.comparison import compare, print_comparison, read_rows
+from flowkit.comparison import compare, print_comparison
 from flowkit.engines import Engine, Here, OnRay
 from flowkit.gate import Gate, Threshold, check_gate, parse_thresholds, write_junit
 from flowkit.interruption import StoppedError
-from flowkit.job import Row
 from flowkit.lines import BadInputError, digest_of
 from flowkit.model import is_offline
-from flowkit.report import write_report
+from flowkit.report import write_page
+from flowkit.rows import Row, read_rows
 from flowkit.terminal import print_failures, print_figures, print_rows
 
 ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gate = hold_against(thresholds, baseline, rows, figures, options)
     if figures["failed"]:
         print_failures(rows, troubles)
-    print(write_report(out, options.baseline))
+    print(write_page(out, rows, figures, baseline, options.baseline.name if baseline is not None else ""))
     if not figures["failed"]:
         return ALL_WELL if gate.passed else GATE_MISSED
     print(f"to ask for what is missing:\n{resume_command(options, out)}")

@@ -119,7 +119,8 @@ def run_ours(data: Path, at_once: int, clock: Clock) -> Results:
 
     import batch
     from flowkit import engines
-    from flowkit.job import Job, Row
+    from flowkit.job import Job
+    from flowkit.rows import Row
 
     class TimedJob(Job):
         def run(self) -> list[Row]:

@@ -18,7 +18,7 @@ from benchmarks import machine, table
 from benchmarks.processes import PROJECT, hermetic_environment, running_server
 from benchmarks.server import ANSWER_S
 from benchmarks.ways import KEY, MODEL
-from flowkit.shards import StoredRows, row_files
+from flowkit.rows import read_rows
 
 LINES, PER_WORKER = 10_000, 16
 WORKERS = (1, 2, 4)
@@ -67,8 +67,7 @@ def run_batch(environment: dict[str, str], data: Path, at_once: int, more: list[
         if running.returncode:
             raise RuntimeError(f"batch.py ended with {running.returncode}: {complaints[-2000:]}")
         program_s = time.perf_counter() - start_s
-        files = row_files(Path(out)) or [Path(out, "details.jsonl")]
-        times = [(row["timing"]["asked_at"], row["timing"]["total_s"]) for row in StoredRows(files, LINES)]
+        times = [(row["timing"]["asked_at"], row["timing"]["total_s"]) for row in read_rows(Path(out))]
     asked = [datetime.fromisoformat(at).timestamp() for at, _ in times]
     answering_s = max(at + total_s for at, (_, total_s) in zip(asked, times, strict=True)) - min(asked)
     return {"answering s": answering_s, "program s": program_s, "cpu s": sum(cpu_s.values())}

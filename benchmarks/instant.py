@@ -15,7 +15,7 @@ from typing import Any
 from flowkit.completion import Reply
 from flowkit.engines import OnRay
 from flowkit.model import Model, Service
-from flowkit.report import write_report
+from flowkit.report import write_page
 
 MODEL = Model("instant", Service("http://127.0.0.1:9/v1", "none"))
 
@@ -57,8 +57,7 @@ def main(data: str, out: str) -> None:
     laid_out_s = time.perf_counter() - start_s
     rows, figures, _ = engine.run(InstantChat(), InstantJudge())
     run_s = time.perf_counter() - start_s - laid_out_s
-    (folder / "metrics.json").write_text(json.dumps(figures))
-    write_report(folder)
+    write_page(folder, rows, figures)
     used = resource.getrusage(resource.RUSAGE_SELF)
     if (figures["judged"], len(rows)) != (figures["total"], figures["total"]):
         raise ValueError(f"{figures['judged']} of {figures['total']} lines were judged")

@@ -62,15 +62,18 @@ async def fitted_messages(
 
 async def estimate_tokens(prompt: Prompt, model_name: str, messages: list[Message]) -> int:
     """Return the tokens of `messages` and of the longest reply; promptflow's `estimate_token_count` says the same."""
-    counts = [await message_tokens(message, model_name) for message in messages]
-    return sum(counts) + TOKENS_BEFORE_REPLY + prompt.max_tokens
+    return await prompt_tokens(messages, model_name) + prompt.max_tokens
 
 
 async def count_usage(model_name: str, messages: list[Message], answer: str) -> dict[str, int]:
     """Return what a service that counts tokens would say of an answer, by the vocabulary of its model."""
-    prompt = [await message_tokens(message, model_name) for message in messages]
-    completion = await _text_tokens(answer, model_name)
-    return {"prompt_tokens": sum(prompt) + TOKENS_BEFORE_REPLY, "completion_tokens": completion}
+    prompt, completion = await prompt_tokens(messages, model_name), await _text_tokens(answer, model_name)
+    return {"prompt_tokens": prompt, "completion_tokens": completion}
+
+
+async def prompt_tokens(messages: list[Message], model_name: str) -> int:
+    """Return what a service counts of `messages`, in tokens."""
+    return sum([await message_tokens(message, model_name) for message in messages]) + TOKENS_BEFORE_REPLY
 
 
 async def message_tokens(message: Message, model_name: str) -> int:

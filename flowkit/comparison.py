@@ -6,16 +6,11 @@ import json
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
-from flowkit.history import shown
-from flowkit.lines import read_objects
-from flowkit.metrics import Tally
-
-Row = dict[str, Any]
+from flowkit.rows import Row
 
 RESAMPLES, SEED = 10_000, 0
 METHOD = f"95 % interval: paired bootstrap, percentile method, {RESAMPLES} resamples, seed {SEED}"
@@ -83,25 +78,6 @@ def print_comparison(comparison: Comparison) -> None:
     print(f"\n{tabulate(table, headers, disable_numparse=True, maxcolwidths=[20, None, None, None, 22])}\n")
     print(f"{comparison.paired} lines compared with the baseline; without a partner: ", end="")
     print(f"{comparison.without_partner} here, {comparison.baseline_without_partner} there")
-
-
-def read_rows(folder: Path) -> list[Row]:
-    """Return the rows of a run from its folder. Raises BadInputError for the first that is none."""
-    return read_objects(folder / "details.jsonl", _row, '{"question": "...", "statements": {}, "verdicts": {}}')
-
-
-def _row(_: int, fields: dict[str, Any]) -> Row:
-    for name, kinds in {"question": str, "statements": dict, "verdicts": dict | None}.items():
-        if name not in fields:
-            raise ValueError(f"{name!r} is missing; expected a row as batch.py writes it")
-        if not isinstance(fields[name], kinds):
-            raise TypeError(f"{name!r} must be as batch.py writes it, got {shown(fields[name])}")
-    for name, verdict in (fields["verdicts"] or {}).items():
-        if not isinstance(verdict, dict):
-            raise TypeError(f"verdict {shown(name)} must be an object with a score, got {shown(verdict)}")
-        if (score := verdict.get("score")) is not None and Tally.of([score]).unscored:
-            raise ValueError(f"verdict {shown(name)}: score must be a whole number from 1 to 5, got {shown(score)}")
-    return fields
 
 
 def partners(rows: Sequence[Row], baseline: Sequence[Row]) -> list[tuple[Row, Row]]:

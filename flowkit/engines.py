@@ -11,18 +11,18 @@ from tqdm import tqdm
 
 from flowkit import shards
 from flowkit.interruption import StoppedError
-from flowkit.job import Job, Row
+from flowkit.job import Job
 from flowkit.journal import Journal
 from flowkit.lines import BadInputError, read_lines
 from flowkit.lint import lint
-from flowkit.shards import StoredRows, write_rows
+from flowkit.rows import Row, StoredRows, row_files, write_rows
 from flowkit.sums import sum_up
 
 Result = tuple[Sequence[Row], dict[str, Any], list[str]]
 
 
 class Engine(Protocol):
-    """Made of checked input; nothing has been sent, and nothing of an earlier run touched.
+    """Made of checked input; nothing has been sent, and no result of an earlier run touched.
 
     names: of the statements, in order of first appearance. findings: what is wrong with statements.
     details: where in the run's folder the rows are.
@@ -93,4 +93,4 @@ class OnRay:
             except (KeyboardInterrupt, self._cluster.RayError) as error:
                 cause = (str(error).strip().splitlines() or ["by the person"])[-1]  # Ray's have a traceback before it
                 raise StoppedError(f"stopped: {type(error).__name__}: {cause}") from error
-        return StoredRows(shards.row_files(self._out), total), sums.figures(self.names), []
+        return StoredRows(row_files(self._out), total), sums.figures(self.names), []

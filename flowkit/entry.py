@@ -3,7 +3,6 @@
 # promptflow reads the annotations of an entry class and knows few; of what is returned, only text.
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from flowkit.budget import count_usage
@@ -36,14 +35,14 @@ class Outcomes:
         """Return the outputs alone."""
         return {position: record["output"] for position, record in self.records().items()}
 
-    async def note(self, position: int, work: Awaitable[T], more: Mapping[str, Any] = MappingProxyType({})) -> T:
+    async def note(self, position: int, work: Awaitable[T], more: Mapping[str, Any] | None = None) -> T:
         """Await `work` and keep what comes of it; promptflow sees an error too, as one failed line.
 
         more: to be kept with the output; `work` may fill it.
         """
         try:
             output = await self._interruption.run(work, self._limit_s)
-            self._keep(self.keys[position], {"output": output, **more})
+            self._keep(self.keys[position], {"output": output, **(more or {})})
         except Exception as error:
             self.errors[position] = f"{type(error).__name__}: {error}"
             raise

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 from flowkit.comparison import WORSE, Comparison
-from flowkit.history import shown
+from flowkit.history import in_one_line, shown
 
 SHOWN = 60  # characters of a question or an error in an attribute
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -66,7 +66,7 @@ def check_gate(
     comparison: Comparison | None = None,
     missing: Literal["skip", "worst"] = "skip",
 ) -> Gate:
-    """Hold the figures of `flowkit.job.sum_up` against the thresholds.
+    """Hold the figures of `flowkit.sums.sum_up` against the thresholds.
 
     comparison: with a baseline, to be no worse than it in any statement.
     missing: "worst" counts every missing score as 1, "skip" leaves it out. Where nothing is scored, nothing is met.
@@ -87,9 +87,10 @@ def write_junit(path: Path, rows: Sequence[Mapping[str, Any]], gate: Gate, data:
     report = ElementTree.Element("testsuites", counted)
     suite = ElementTree.SubElement(report, "testsuite", {"name": _clean(data), **counted})
     for row in rows:
-        test = _test(suite, data, f"line {row['line']}: {_shortened(row['question'])}")
+        test = _test(suite, data, f"line {row['line']}: {in_one_line(row['question'], SHOWN)}")
         if row["error"]:
-            ElementTree.SubElement(test, "error", message=_clean(_shortened(row["error"]))).text = _clean(row["error"])
+            error = ElementTree.SubElement(test, "error", message=_clean(in_one_line(row["error"], SHOWN)))
+            error.text = _clean(row["error"])
     for check in gate.checks:
         test = _test(suite, "gate", check.name)
         if not check.met:
@@ -147,11 +148,6 @@ def _rounded(value: float, at_least: float) -> str:
 
 def _test(suite: ElementTree.Element, file_name: str, name: str) -> ElementTree.Element:
     return ElementTree.SubElement(suite, "testcase", classname=_clean(file_name), name=_clean(name))
-
-
-def _shortened(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHOWN else f"{line[:SHOWN]}..."
 
 
 def _clean(text: str) -> str:

@@ -94,5 +94,13 @@ def _turn(turn: Any) -> list[Any]:
 
 def shown(value: Any, limit: int = 40) -> str:
     """Return the start of `value` as Python writes it."""
-    text = repr(value)
+    return _start(repr(value), limit)
+
+
+def in_one_line(text: str, limit: int) -> str:
+    """Return the start of `text`, its line breaks as blanks."""
+    return _start(" ".join(text.split()), limit)
+
+
+def _start(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[:limit]}..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -16,9 +15,9 @@ from flowkit.journal import Journal, key_of
 from flowkit.lines import Line
 from flowkit.model import Model
 from flowkit.repairs import without_new_service
+from flowkit.rows import Row
 from flowkit.runs import run_lines
 
-Row = dict[str, Any]
 LINES_PER_RUN = 2000  # promptflow keeps all of a run in memory, and its time per line grows with the number of lines
 
 
@@ -41,7 +40,6 @@ class Job:
     troubles: list[str] = field(default_factory=list)
     _interruption: Interruption = field(default_factory=Interruption)
     _promptflow: ExitStack = field(default_factory=ExitStack)
-    _prepared: bool = False
 
     def run(self) -> list[Row]:
         """Ask for what the journal does not hold yet; return a row per line, in input order, whatever became of it."""
@@ -75,14 +73,13 @@ class Job:
         return outcomes
 
     def _run(self, what: str, entry: AnswerEntry | JudgeEntry, inputs: list[dict[str, Any]]) -> None:
-        """Run what is not finished, below a progress bar that is silent where nobody looks."""
+        """Run what is not finished, below a progress bar."""
         finished = entry.outcomes.outputs()
         missing = [each for each in inputs if each["position"] not in finished]
-        quiet = self.quiet or not sys.stderr.isatty()
-        if missing and not self._prepared:  # nothing is to be done: then promptflow need not even be imported
+        if missing:  # otherwise promptflow need not even be imported
             self._promptflow.enter_context(without_new_service())
-            self._prepared = True
-        with tqdm(total=len(inputs), initial=len(finished), desc=what, unit="line", disable=quiet) as bar:
+        silent = self.quiet or None  # None: where nobody looks
+        with tqdm(total=len(inputs), initial=len(finished), desc=what, unit="line", disable=silent) as bar:
             entry.outcomes.on_done = bar.update
             for first in range(0, len(missing), LINES_PER_RUN):
                 if not self._interruption.requested:

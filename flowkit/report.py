@@ -21,11 +21,10 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from flowkit.charts import axis, course_chart, mean_chart
-from flowkit.comparison import compare, partners, read_rows
+from flowkit.comparison import compare, partners
 from flowkit.lines import BadInputError
-from flowkit.shards import StoredRows, row_files
+from flowkit.rows import Row, read_rows
 
-Row = dict[str, Any]
 PAGE = Path(__file__).absolute().parent / "page"
 MOST_LINES = 5_000  # a browser's memory is not the place for more
 NOTHING = "\N{EN DASH}"
@@ -48,11 +47,20 @@ def write_report(run: Path, baseline: Path | None = None) -> Path:
     baseline: the folder of an earlier run, to show the differences line by line.
     Raises BadInputError where a folder holds no run.
     """
-    rows, figures = _rows(run), _figures(run)
     earlier = read_rows(baseline) if baseline else None
-    page = render(rows, figures, earlier, baseline.name if baseline else "")
+    return write_page(run, read_rows(run), _figures(run), earlier, baseline.name if baseline else "")
+
+
+def write_page(
+    run: Path,
+    rows: Sequence[Row],
+    figures: Mapping[str, Any],
+    earlier: Sequence[Row] | None = None,
+    earlier_name: str = "",
+) -> Path:
+    """Do the same with what is in memory."""
     path = run / "report.html"
-    path.write_text(page, encoding="utf-8")
+    path.write_text(render(rows, figures, earlier, earlier_name), encoding="utf-8")
     return path
 
 
@@ -84,12 +92,6 @@ def render(rows: Sequence[Row], figures: Mapping[str, Any], earlier: Sequence[Ro
         script=Markup(script),
         data=_packed({"statements": names, "rows": chosen, "compared": comparison is not None}),
     )
-
-
-def _rows(run: Path) -> Sequence[Row]:
-    if files := row_files(run):
-        return StoredRows(files, _figures(run)["total"])
-    return [{"line": i, "answer": None, "error": None, **row} for i, row in enumerate(read_rows(run), start=1)]
 
 
 def _figures(run: Path) -> dict[str, Any]:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from flowkit.entry import AnswerEntry, JudgeEntry, Outcomes
 from flowkit.interruption import Interruption
-from flowkit.job import Row, answer_key, rows_of, verdict_key
+from flowkit.job import answer_key, rows_of, verdict_key
 from flowkit.journal import Journal
 from flowkit.lines import BadInputError, Line
 from flowkit.lint import lint
+from flowkit.rows import write_rows, write_whole
 from flowkit.sums import Sums
 
 LINES_PER_SHARD = 100
@@ -96,7 +97,7 @@ def split(lines: Iterable[Line], folder: Path) -> Iterator[Line]:
     number = 0
     while some := list(islice(rest, LINES_PER_SHARD)):
         text = "".join(json.dumps(asdict(line)) + "\n" for line in some)
-        _write(Shard(folder, number).file("lines"), text.encode())
+        write_whole(Shard(folder, number).file("lines"), text.encode())
         yield from some
         number += 1
 
@@ -110,7 +111,6 @@ async def run_shard(
     suffix: of the file of rows, ".jsonl" or ".parquet". A line that fails is a row with its error.
     """
     lines, path, interruption = shard.lines(), shard.file("journal"), Interruption()
-    path.parent.mkdir(parents=True, exist_ok=True)
     with Journal(path, resume=path.exists()) as journal:
         keys = {shard.first + i: answer_key(shard.first + i, line, chat_flow) for i, line in enumerate(lines)}
         answers = Outcomes(keys, journal, interruption, limit_s)
@@ -134,80 +134,3 @@ async def run_shard(
         rows = rows_of(lines, answers, verdicts, shard.first)
     write_rows(shard.file("details", suffix), rows)
     return Sums.of(rows)
-
-
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows whole or not at all. A column of a Parquet file that holds more than a value is JSON text."""
-    if path.suffix == ".parquet":
-        import pyarrow as pa  # comes with Ray
-        from pyarrow import parquet
-
-        flat = [{name: _cell(value) for name, value in row.items()} for row in rows]
-        buffer = pa.BufferOutputStream()
-        parquet.write_table(pa.Table.from_pylist(flat, _schema()), buffer)
-        _write(path, buffer.getvalue().to_pybytes())
-    else:
-        _write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
-
-
-class StoredRows(Sequence[Row]):
-    """The rows of a run in shards, read from disk each time they are looked at: memory holds one shard.
-
-    paths: the files of rows, in order. count: how many rows they hold.
-    """
-
-    def __init__(self, paths: Sequence[Path], count: int) -> None:
-        self._paths, self._count = paths, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[Row]:
-        for path in self._paths:
-            yield from _read_rows(path)
-
-    @overload
-    def __getitem__(self, place: int) -> Row: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[Row]: ...
-    def __getitem__(self, place: int | slice) -> Row | list[Row]:
-        if isinstance(place, slice):
-            return list(islice(self, place.start, place.stop, place.step))
-        return next(islice(self, range(self._count)[place], None))
-
-
-def row_files(folder: Path) -> list[Path]:
-    """Return the files of rows of a run in shards, in order; none where it is no such run."""
-    return sorted(path for path in (folder / "details").glob("*") if path.suffix in (".jsonl", ".parquet"))
-
-
-def _read_rows(path: Path) -> Iterator[Row]:
-    if path.suffix == ".parquet":
-        from pyarrow import parquet
-
-        for row in parquet.read_table(path).to_pylist():
-            yield {name: json.loads(value) if name in JSON_COLUMNS and value else value for name, value in row.items()}
-    else:
-        yield from map(json.loads, path.read_bytes().splitlines())
-
-
-JSON_COLUMNS = ("chat_history", "tokens", "timing", "verdicts", "statements")
-
-
-def _schema() -> Any:
-    """Return the types of a Parquet file's columns, the same in every shard."""
-    import pyarrow as pa
-
-    numbers, texts = ("line", "history_dropped"), ("question", "answer", "finish_reason", "error", *JSON_COLUMNS)
-    return pa.schema([*((name, pa.int64()) for name in numbers), *((name, pa.string()) for name in texts)])
-
-
-def _cell(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else value
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)

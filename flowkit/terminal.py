@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
 from wcwidth import wcswidth
 
-Row = Mapping[str, Any]
-SHOWN_ROWS = 20
+from flowkit.history import in_one_line
+from flowkit.rows import Row
+
+SHOWN_ROWS, SHOWN_TEXT = 20, 140
 COLUMNS = 80
 
 
@@ -22,8 +24,8 @@ def print_rows(rows: Sequence[Row], names: Sequence[str]) -> None:
     table = [
         [
             str(row["line"]),
-            _shortened(row["question"]),
-            _shortened(row["error"] or row["answer"]),
+            in_one_line(row["question"], SHOWN_TEXT),
+            in_one_line(row["error"] or row["answer"], SHOWN_TEXT),
             *([_score(row, name) for name in names] if fits else _mean_and_lowest(row)),
         ]
         for row in rows[:SHOWN_ROWS]
@@ -47,12 +49,14 @@ def print_figures(figures: Mapping[str, Any], names: Sequence[str]) -> None:
 
 def print_failures(rows: Sequence[Row], troubles: Sequence[str]) -> None:
     """Print how many lines failed of which kind, the most frequent first, with an example of each; then `troubles`."""
-    by_kind: defaultdict[str, list[Row]] = defaultdict(list)
+    counts, examples = Counter[str](), dict[str, str]()
     for row in rows:
         if row["error"]:
-            by_kind[row["error"].split(" - ")[0].split(":")[0]].append(row)
-    for failed in sorted(by_kind.values(), key=len, reverse=True):
-        print(f"{len(failed)} x {_shortened(failed[0]['error'], 200)} (line {failed[0]['line']})")
+            kind = row["error"].split(" - ")[0].split(":")[0]
+            counts[kind] += 1
+            examples.setdefault(kind, f"{in_one_line(row['error'], 200)} (line {row['line']})")
+    for kind, count in counts.most_common():
+        print(f"{count} x {examples[kind]}")
     for trouble in troubles:
         print(trouble)
 
@@ -75,8 +79,3 @@ def _mean_and_lowest(row: Row) -> list[str]:
     given = [score for score in scores if score is not None]
     missing = " ?" if None in scores else ""
     return [f"{sum(given) / len(given):.2f}", f"{min(given)}{missing}"] if given else ["-", missing.strip() or "-"]
-
-
-def _shortened(text: str, limit: int = 140) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= limit else f"{line[:limit]}..."

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import batch
-from flowkit.shards import write_rows
+from flowkit.rows import Row, write_rows
 from flowkit.sums import sum_up
 
-Row = dict[str, Any]
 WORDS = ["answer", "chunk", "context", "evaluates", "flow", "judge", "large", "lists", "model", "prompt", "verdict"]
 RUN = {
     "answered_by": "gpt-4o",

@@ -8,8 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ import psutil
 import pytest
 
 from tests.chat_server import Act, Answer, ChatServer, Status
-from tests.test_survival import VERDICT, Desk, asked_for, healthy
+from tests.desk import VERDICT, Desk, healthy
+from tests.programs import until
 
 pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-ray.txt")
 pytestmark = [pytest.mark.ray]
@@ -34,11 +34,12 @@ def desk(tmp_path: Path, server: ChatServer) -> Iterator[Desk]:
     # Sockets have short names, and promptflow's home is a long one.
     made.environment |= {"RAY_TMPDIR": f"/tmp/ray-{tmp_path.stat().st_ino}", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
     yield made
-    ended = until(lambda: not at_home(made), 60)
-    for process in at_home(made):
-        process.kill()
-    shutil.rmtree(made.environment["RAY_TMPDIR"], ignore_errors=True)
-    assert ended, "Ray did not end"
+    try:
+        until(lambda: not at_home(made), lambda: "Ray did not end")
+    finally:
+        for process in at_home(made):
+            process.kill()
+        shutil.rmtree(made.environment["RAY_TMPDIR"], ignore_errors=True)
 
 
 def at_home(desk: Desk, name: str = "") -> list[psutil.Process]:
@@ -54,32 +55,9 @@ def at_home(desk: Desk, name: str = "") -> list[psutil.Process]:
     return found
 
 
-def until(condition: Callable[[], bool], limit_s: float) -> bool:
-    """Wait until `condition` holds, and say whether it does."""
-    deadline = time.monotonic() + limit_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
-
-
-def rows_of(desk: Desk) -> list[dict[str, Any]]:
-    """Return the rows of all shards."""
-    files = sorted((desk.folder / "out" / "details").glob("*.jsonl"))
-    return [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-
-
-def check_complete(desk: Desk) -> None:
-    """Assert that the files are those of an undisturbed run."""
-    assert [row["answer"] for row in rows_of(desk)] == [f"Re: Question {i}?" for i in range(LINES)]
-    figures = desk.metrics()
-    assert [figures[name] for name in ("total", "answered", "judged", "failed")] == [LINES, LINES, LINES, 0]
-    assert (figures["scored_short"], figures["unscored_short"]) == (LINES, 0)
-
-
-def check_paid_once(desk: Desk, lost_lines: int) -> None:
-    """Assert that only what was under way was asked for again: an answer, or the verdicts of both statements."""
-    twice = {text: count for text, count in asked_for(desk.server).items() if count > 1}
-    assert len(twice) <= 2 * lost_lines, twice
+def requests(desk: Desk, count: int) -> None:
+    """Wait until so many have come."""
+    until(lambda: len(desk.server.requests) >= count, lambda: "the run does not go on", 120)
 
 
 def some_fail(body: dict[str, Any]) -> Act:
@@ -94,19 +72,16 @@ def some_fail(body: dict[str, Any]) -> Act:
 
 @pytest.mark.parametrize("shape", ["jsonl", "parquet"])
 def test_the_results_are_those_of_a_run_here(shape: str, desk: Desk) -> None:
-    from flowkit.shards import StoredRows, row_files
-
     desk.server.usual = some_fail
     assert desk.run("--quiet", "--out", "here")[0] == 3
     code, printed = desk.run(*ON_RAY, "--format", shape)
     assert code == 3, printed
     assert "24 x BadRequestError" in printed
-    here = [json.loads(line) for line in (desk.folder / "here" / "details.jsonl").read_text().splitlines()]
-    there = list(StoredRows(row_files(desk.folder / "out"), LINES))
+    here, there = desk.rows("here"), desk.rows()
     for row in (*here, *there):
         row["timing"] = sorted(row["timing"] or {})
     assert there == here
-    figures = [json.loads((desk.folder / out / "metrics.json").read_text()) for out in ("here", "out")]
+    figures = [desk.metrics("here"), desk.metrics()]
     for each in figures:
         del each["run"], each["timing"]
     assert figures[0] == figures[1]
@@ -117,31 +92,31 @@ def test_the_results_are_those_of_a_run_here(shape: str, desk: Desk) -> None:
 def test_a_worker_that_is_killed_is_replaced_and_no_finished_line_is_asked_for_again(desk: Desk) -> None:
     after = random.randint(5, 3 * LINES - 100)
     running = desk.start(*ON_RAY)
-    assert until(lambda: len(desk.server.requests) >= after, 120)
+    requests(desk, after)
     worker = random.choice(at_home(desk, "ray::MapWorker"))
     worker.send_signal(signal.SIGKILL)
     printed, _ = running.communicate(timeout=180)
     assert running.returncode == 0, printed
-    check_complete(desk)
-    check_paid_once(desk, AT_ONCE // WORKERS)
+    desk.check_complete()
+    desk.check_paid_once(AT_ONCE // WORKERS)
 
 
 def test_a_run_whose_driver_was_killed_is_completed(desk: Desk) -> None:
     after = random.randint(5, 3 * LINES - 50)
     running = desk.start(*ON_RAY)
-    assert until(lambda: len(desk.server.requests) >= after, 120)
+    requests(desk, after)
     running.send_signal(signal.SIGKILL)
     running.communicate(timeout=60)
-    assert until(lambda: not at_home(desk), 120)  # they notice
+    until(lambda: not at_home(desk), lambda: "Ray outlives its driver", 120)
     code, printed = desk.run(*ON_RAY, "--resume", "out")
     assert code == 0, printed
-    check_complete(desk)
-    check_paid_once(desk, AT_ONCE)
+    desk.check_complete()
+    desk.check_paid_once(AT_ONCE)
 
 
 def test_ctrl_c_says_how_to_go_on(desk: Desk) -> None:
     running = desk.start(*ON_RAY)
-    assert until(lambda: len(desk.server.requests) >= 50, 120)
+    requests(desk, 50)
     running.send_signal(signal.SIGINT)
     printed, _ = running.communicate(timeout=60)
     assert running.returncode == 3, printed
@@ -157,13 +132,13 @@ def test_a_node_that_is_lost_takes_no_line_with_it(desk: Desk) -> None:
     try:
         address = nodes.stdout.readline().strip()
         running = desk.start(*ON_RAY, "--address", address)
-        assert until(lambda: len(desk.server.requests) >= 150, 120)
+        requests(desk, 150)
         nodes.stdin.write("lose one\n")
         nodes.stdin.flush()
         printed, _ = running.communicate(timeout=180)
         assert running.returncode == 0, printed
-        check_complete(desk)
-        check_paid_once(desk, AT_ONCE)
+        desk.check_complete()
+        desk.check_paid_once(AT_ONCE)
     finally:
         nodes.communicate(timeout=60)
 

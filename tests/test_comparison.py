@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowkit.comparison import Comparison, Difference, compare, print_comparison, read_rows
-from flowkit.lines import BadInputError
+from flowkit.comparison import Comparison, Difference, compare, print_comparison
+from flowkit.rows import Row
 
 UNDECIDED = "no difference that this many lines can show"
-Row = dict[str, Any]
 
 
 def row(question: str = "Q?", *, history: list[Any] | None = None, **scores: int | None) -> Row:
@@ -171,46 +169,3 @@ def test_it_is_printed_in_80_columns(capsys: pytest.CaptureFixture[str]) -> None
     assert max(map(len, printed.splitlines())) <= 80
     for told in ("-0.33", "-0.61 to -0.06", "10000", "1e5", "10000 lines compared", "123 here, 45 there"):
         assert told in printed
-
-
-def test_a_baseline_is_read_as_it_was_written(tmp_path: Path) -> None:
-    rows = [row("U+2028 \u2028 and ü?", good=4), failed("B?", "good")]
-    written = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows)
-    (tmp_path / "details.jsonl").write_text(written, encoding="utf-8")
-    assert read_rows(tmp_path) == rows
-
-
-BAD_BASELINES = [
-    (None, "cannot be read: No such file or directory"),
-    (b"", 'is empty; expected lines such as {"question"'),
-    (b"\xff\xfe", "expected UTF-8"),
-    (b"\n{bad", "line 2: expected a JSON object such as {"),
-    (b"9" * 5000, "line 1: expected a JSON object such as {"),
-    (b"[" * 100_000, "line 1: expected a JSON object such as {"),
-    (b"[]", "line 1: expected a JSON object such as {"),
-    (b'{"statements": {}, "verdicts": {}}', "line 1: 'question' is missing"),
-    (b'{"question": 5, "statements": {}, "verdicts": {}}', "line 1: 'question' must be as batch.py writes it, got 5"),
-    (b'{"question": "", "statements": [], "verdicts": {}}', "line 1: 'statements' must be as batch.py writes it"),
-    (b'{"question": "", "statements": {}, "verdicts": [4]}', "line 1: 'verdicts' must be as batch.py writes it"),
-    (b'{"question": "", "statements": {}, "verdicts": {"a": 4}}', "line 1: verdict 'a' must be an object with a score"),
-    (
-        b'{"question": "", "statements": {}, "verdicts": {"a": {"score": 6}}}',
-        "score must be a whole number from 1 to 5",
-    ),
-    (b'{"question": "", "statements": {}, "verdicts": {"a": {"score": true}}}', "from 1 to 5, got True"),
-    (b'{"question": "", "statements": {}, "verdicts": {"a": {"score": NaN}}}', "from 1 to 5, got nan"),
-    (b'{"question": "", "statements": {}, "verdicts": {"a": {"score": "4"}}}', "from 1 to 5, got '4'"),
-]
-
-
-@pytest.mark.parametrize(("content", "says"), BAD_BASELINES, ids=[says[:40] for _, says in BAD_BASELINES])
-def test_a_bad_baseline_gets_one_clear_line(tmp_path: Path, content: bytes | None, says: str) -> None:
-    if content is not None:
-        (tmp_path / "details.jsonl").write_bytes(content)
-    with pytest.raises(BadInputError) as raised:
-        read_rows(tmp_path)
-    said = str(raised.value)
-    assert said.startswith(str(tmp_path / "details.jsonl"))
-    assert says in said
-    assert "\n" not in said
-    assert len(said) < 400

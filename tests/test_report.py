@@ -15,7 +15,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from flowkit import report
 from flowkit.report import MOST_LINES, write_report
-from tests.runs import Row, failed, row, write_run
+from flowkit.rows import Row
+from tests.runs import failed, row, write_run
 
 PROJECT = Path(__file__).absolute().parent.parent
 STATEMENTS = {"correct": "It is correct.", "short": "It is short."}

@@ -2,94 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import signal
-import sqlite3
-import subprocess
-import sys
 import time
-from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.chat_server import Act, Answer, ChatServer, Hang, Reset, Status
-from tests.conftest import new_home
+from tests.desk import Desk, healthy
 
 pytestmark = [pytest.mark.slow]
-
-PROJECT = Path(__file__).absolute().parent.parent
-STATEMENTS = {"short": "It is short.", "right": "It is right."}
-VERDICT = Answer(deltas=['{"explanation": "So it seems.", "score": 4}'])
-
-
-def healthy(body: dict[str, Any]) -> Act:
-    """Answer with the question, so that every answer can be told from the others."""
-    asked = body["messages"][-1]["content"]
-    return Answer(deltas=["Re: ", asked], first_s=0.02) if body.get("stream") else VERDICT
-
-
-class Desk:
-    """A folder with a data file, an empty home, and the environment that leads to the server."""
-
-    def __init__(self, folder: Path, server: ChatServer, lines: int) -> None:
-        self.folder, self.server = folder, server
-        rows = [{"question": f"Question {i}?", "statements": STATEMENTS} for i in range(lines)]
-        (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        self.environment = {**os.environ, **new_home(folder / "home"), "OPENAI_BASE_URL": server.base_url}
-        self.environment |= {"OPENAI_API_KEY": "sk-never-shown-1234", "MODEL_TIMEOUT_S": "1"}
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start the program."""
-        command = [sys.executable, str(PROJECT / "batch.py"), *arguments]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen(command, cwd=self.folder, env=self.environment, **pipes)  # type: ignore[call-overload,no-any-return]
-
-    def run(self, *arguments: str) -> tuple[int, str]:
-        """Run the program to its end; return its exit code and all that it printed."""
-        running = self.start(*arguments)
-        printed, _ = running.communicate(timeout=120)
-        return running.returncode, printed
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the details."""
-        return [json.loads(line) for line in (self.folder / "out" / "details.jsonl").read_text().splitlines()]
-
-    def metrics(self) -> dict[str, Any]:
-        """Return the metrics."""
-        figures: dict[str, Any] = json.loads((self.folder / "out" / "metrics.json").read_text())
-        return figures
-
-    def statuses(self) -> Counter[str]:
-        """Return how many of promptflow's runs have which status."""
-        database = Path(self.environment["PF_HOME_DIRECTORY"]) / "pf.sqlite"
-        with closing(sqlite3.connect(database)) as connection:
-            return Counter(status for (status,) in connection.execute("select status from run_info"))
 
 
 @pytest.fixture
 def desk(tmp_path: Path, server: ChatServer) -> Desk:
     server.usual = healthy
     return Desk(tmp_path, server, lines=60)
-
-
-def asked_for(server: ChatServer) -> Counter[str]:
-    """Return how often each text was sent, the judge's marks taken out."""
-    texts = (str(seen.messages[-1]["content"]) for seen in server.requests)
-    return Counter(" ".join(line for line in text.split("\n") if not line.startswith("<")) for text in texts)
-
-
-def check_complete(desk: Desk) -> None:
-    """Assert that the files are those of an undisturbed run."""
-    assert [row["answer"] for row in desk.rows()] == [f"Re: Question {i}?" for i in range(60)]
-    assert {verdict["score"] for row in desk.rows() for verdict in row["verdicts"].values()} == {4}
-    figures = desk.metrics()
-    assert [figures[name] for name in ("total", "answered", "judged", "failed")] == [60, 60, 60, 0]
-    assert (figures["scored_short"], figures["unscored_short"]) == (60, 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
@@ -107,9 +37,8 @@ def test_an_interrupted_run_is_completed_by_asking_only_for_what_is_missing(desk
         assert running.returncode == 0 or printed.rstrip().endswith("--resume out --concurrency 4")
     code, printed = desk.run("--resume", "out")
     assert code == 0, printed
-    check_complete(desk)
-    twice = {text: count for text, count in asked_for(desk.server).items() if count > 1}
-    assert len(twice) <= 2 * at_once, twice  # those under way when it stopped: a line's two statements each
+    desk.check_complete()
+    desk.check_paid_once(at_once)
     assert set(desk.statuses()) <= {"Completed", "Failed"}
 
 
@@ -120,8 +49,7 @@ def test_two_runs_at_once_in_one_folder_leave_each_other_and_the_persons_flow_fi
     for running in both:
         printed, _ = running.communicate(timeout=120)
         assert running.returncode == 0, printed
-    rows = [(desk.folder / name / "details.jsonl").read_text().splitlines() for name in ("first", "second")]
-    assert [len(each) for each in rows] == [60, 60]
+    assert [len(desk.rows(name)) for name in ("first", "second")] == [60, 60]
     assert own.read_text() == "entry: mine:Flow\n"
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from wcwidth import wcswidth
 
+from flowkit.rows import Row
 from flowkit.sums import sum_up
 from flowkit.terminal import print_failures, print_figures, print_rows
-from tests.runs import Row, failed, row
+from tests.runs import failed, row
 
 TUTORIAL = {"correctness": "It is correct.", "consise": "It is concise."}
 FORTY = {f"正確さ {i} - ein langer Name mit Größe": f"Es ist Aussage {i}." for i in range(40)}

@@ -1,0 +1,84 @@
+"""A place to run batch.py from as a person would, and what must hold afterwards, whatever happened amid the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from flowkit.rows import Row, read_rows
+from tests.chat_server import Act, Answer, ChatServer
+from tests.conftest import new_home
+
+PROJECT = Path(__file__).absolute().parent.parent
+STATEMENTS = {"short": "It is short.", "right": "It is right."}
+VERDICT = Answer(deltas=['{"explanation": "So it seems.", "score": 4}'])
+
+
+def healthy(body: dict[str, Any]) -> Act:
+    """Answer with the question, so that every answer can be told from the others."""
+    asked = body["messages"][-1]["content"]
+    return Answer(deltas=["Re: ", asked], first_s=0.02) if body.get("stream") else VERDICT
+
+
+class Desk:
+    """A folder with a data file, an empty home, and the environment that leads to the server."""
+
+    def __init__(self, folder: Path, server: ChatServer, lines: int) -> None:
+        self.folder, self.server, self.lines = folder, server, lines
+        rows = [{"question": f"Question {i}?", "statements": STATEMENTS} for i in range(lines)]
+        (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        self.environment = {**os.environ, **new_home(folder / "home"), "OPENAI_BASE_URL": server.base_url}
+        self.environment |= {"OPENAI_API_KEY": "sk-never-shown-1234", "MODEL_TIMEOUT_S": "1"}
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the program."""
+        command = [sys.executable, str(PROJECT / "batch.py"), *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, **pipes)  # type: ignore[call-overload,no-any-return]
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run the program to its end; return its exit code and all that it printed."""
+        running = self.start(*arguments)
+        printed, _ = running.communicate(timeout=120)
+        return running.returncode, printed
+
+    def rows(self, out: str = "out") -> list[Row]:
+        """Return the details."""
+        return list(read_rows(self.folder / out))
+
+    def metrics(self, out: str = "out") -> dict[str, Any]:
+        """Return the metrics."""
+        figures: dict[str, Any] = json.loads((self.folder / out / "metrics.json").read_text())
+        return figures
+
+    def statuses(self) -> Counter[str]:
+        """Return how many of promptflow's runs have which status."""
+        database = Path(self.environment["PF_HOME_DIRECTORY"]) / "pf.sqlite"
+        with closing(sqlite3.connect(database)) as connection:
+            return Counter(status for (status,) in connection.execute("select status from run_info"))
+
+    def check_complete(self) -> None:
+        """Assert that the files are those of an undisturbed run."""
+        rows, lines = self.rows(), self.lines
+        assert [row["answer"] for row in rows] == [f"Re: Question {i}?" for i in range(lines)]
+        assert {verdict["score"] for row in rows for verdict in row["verdicts"].values()} == {4}
+        figures = self.metrics()
+        assert [figures[name] for name in ("total", "answered", "judged", "failed")] == [lines, lines, lines, 0]
+        assert (figures["scored_short"], figures["unscored_short"]) == (lines, 0)
+
+    def check_paid_once(self, lost_lines: int) -> None:
+        """Assert that only what was under way was asked for again: an answer, or the verdicts of both statements."""
+        twice = {text: count for text, count in self._asked_for().items() if count > 1}
+        assert len(twice) <= 2 * lost_lines, twice
+
+    def _asked_for(self) -> Counter[str]:
+        """Return how often each text was sent, the judge's marks taken out."""
+        texts = (str(seen.messages[-1]["content"]) for seen in self.server.requests)
+        return Counter(" ".join(line for line in text.split("\n") if not line.startswith("<")) for text in texts)
