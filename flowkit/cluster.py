@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import ray
-from pyarrow import fs, parquet
 from ray.exceptions import RayError as RayError
 
 from flowkit.job import limited
-from flowkit.lines import BadInputError, Line, lines_in, rows_in
 from flowkit.shards import Shard, run_shard
 from flowkit.sums import Sums
 
 PROJECT = Path(__file__).absolute().parent.parent
 LEFT_AT_HOME = [".venv", ".git", ".env", "out", "tests", "benchmarks", "images", "**/__pycache__"]
-ROWS_AT_ONCE = 1000
 SHARDS_PER_TASK = 4  # a worker has them under way together, so that it seldom waits for the last lines of one
 
 
@@ -38,39 +33,6 @@ class Cluster:
     address: str | None
     workers: int | None
     at_once: int
-
-
-def read(location: str) -> Iterator[Line]:
-    """Yield the checked lines of a JSONL, CSV, TSV or Parquet file, in any place pyarrow reads, and so Ray.
-
-    location: a path, or a URI such as s3://bucket/lines.jsonl. Raises BadInputError for the first line that is none.
-    """
-    try:
-        system, path = fs.FileSystem.from_uri(location) if "://" in location else (fs.LocalFileSystem(), location)
-        if path.lower().endswith(".parquet"):
-            with system.open_input_file(path) as file:
-                yield from lines_in(location, _rows_of_parquet(file))
-        else:
-            with io.BufferedReader(system.open_input_stream(path)) as file:
-                yield from lines_in(location, rows_in(path, file))
-    except (OSError, pa.ArrowException) as error:
-        raise BadInputError(f"{location}: cannot be read: {error}") from None
-
-
-def _rows_of_parquet(file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows without what is null in them: a Parquet file has all columns in all rows."""
-    number = 0
-    for batch in parquet.ParquetFile(file).iter_batches(batch_size=ROWS_AT_ONCE):
-        for row in batch.to_pylist():
-            number += 1
-            yield number, _without_nulls(row)
-
-
-def _without_nulls(row: dict[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in row.items() if value is not None}
-    if isinstance(kept.get("statements"), dict):
-        kept["statements"] = {name: text for name, text in kept["statements"].items() if text is not None}
-    return kept
 
 
 class Worker:

@@ -71,11 +71,11 @@ class OnRay:
 
     def __init__(self, options: Namespace, out: Path) -> None:
         try:
-            from flowkit import cluster  # nothing else needs ray
+            from flowkit import cluster, places  # nothing else needs ray
         except ImportError as error:
             raise BadInputError(f"--engine ray needs ray: pip install -r requirements-ray.txt ({error})") from None
         self._cluster, self._options, self._out = cluster, options, out
-        self._layout = shards.lay_out(cluster.read(options.data), out)
+        self._layout = shards.lay_out(places.read(options.data), out)
         self.names, self.findings = self._layout.names, self._layout.findings
 
     def open(self) -> None:

@@ -18,6 +18,7 @@ import pytest
 from tests.chat_server import Act, Answer, ChatServer, Status
 from tests.desk import VERDICT, Desk, healthy
 from tests.programs import until
+from tests.test_places import in_parquet
 
 pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-ray.txt")
 pytestmark = [pytest.mark.ray]
@@ -72,9 +73,12 @@ def some_fail(body: dict[str, Any]) -> Act:
 
 @pytest.mark.parametrize("shape", ["jsonl", "parquet"])
 def test_the_results_are_those_of_a_run_here(shape: str, desk: Desk) -> None:
+    data = desk.folder / f"data.{shape}"
+    if shape == "parquet":
+        in_parquet(data, [json.loads(line) for line in (desk.folder / "data.jsonl").read_text().splitlines()])
     desk.server.usual = some_fail
     assert desk.run("--quiet", "--out", "here")[0] == 3
-    code, printed = desk.run(*ON_RAY, "--format", shape)
+    code, printed = desk.run(*ON_RAY, "--data", data.as_uri(), "--format", shape)
     assert code == 3, printed
     assert "24 x BadRequestError" in printed
     here, there = desk.rows("here"), desk.rows()
