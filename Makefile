@@ -18,14 +18,14 @@ LONGEST := tests/test_readme.py tests/test_survival.py tests/test_repairs.py
 tutorial: .venv/installed
 	$(BIN)/python batch.py --data data.jsonl
 
-test: tutorial check
-	$(BIN)/python -m pytest -m slow -n 3 --dist loadfile --no-loadscope-reorder $(LONGEST) $$(grep -l mark.slow tests/test_*.py)
-
-check: .venv/installed-dev
+test: TESTS := -m "not ray" -n 3 --no-loadscope-reorder $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/test_*.py))
+check: TESTS := -m "not slow and not ray" -n 2
+test: tutorial
+test check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy & types=$$!; \
-	$(BIN)/python -m pytest -m "not slow and not ray" -n 2 --dist loadfile; tests=$$?; \
+	$(BIN)/python -m pytest --dist loadfile $(TESTS); tests=$$?; \
 	wait $$types && exit $$tests
 
 test-ray: .venv/installed-ray

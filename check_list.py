@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flowkit import background, calibration, metrics, tracing
+from flowkit import background, metrics, tracing
 from flowkit.judge import judge, together
 from flowkit.model import resolve
 from flowkit.prompty import Prompt
@@ -70,6 +70,8 @@ class EvalFlow:
 if __name__ == "__main__":
     flow = EvalFlow()
     if sys.argv[1:2] == ["calibrate"]:  # python check_list.py calibrate labels.jsonl
+        from flowkit import calibration
+
         sys.exit(calibration.main(sys.argv[2:], flow))
     result = flow(
         answer="ChatGPT is a conversational AI model developed by OpenAI. It is trained on a large body of text and on "

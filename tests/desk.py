@@ -18,6 +18,7 @@ from tests.conftest import new_home
 
 PROJECT = Path(__file__).absolute().parent.parent
 STATEMENTS = {"short": "It is short.", "right": "It is right."}
+KEY = "sk-never-shown-1234"
 VERDICT = Answer(deltas=['{"explanation": "So it seems.", "score": 4}'])
 
 
@@ -35,7 +36,7 @@ class Desk:
         rows = [{"question": f"Question {i}?", "statements": STATEMENTS} for i in range(lines)]
         (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         self.environment = {**os.environ, **new_home(folder / "home"), "OPENAI_BASE_URL": server.base_url}
-        self.environment |= {"OPENAI_API_KEY": "sk-never-shown-1234", "MODEL_TIMEOUT_S": "1"}
+        self.environment |= {"OPENAI_API_KEY": KEY, "MODEL_TIMEOUT_S": "1"}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start the program."""

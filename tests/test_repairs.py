@@ -177,7 +177,7 @@ from promptflow.client import PFClient
 from greeter import Greeter
 
 with open("names.jsonl", "w") as file:
-    file.write("".join('{"name": "%d"}\\n' % i for i in range(1500)))
+    file.write("".join('{"name": "%d"}\\n' % i for i in range(200)))
 streams, mapping = (sys.stdout, sys.stderr), {"name": "${data.name}"}
 run = PFClient().run(
     flow=Greeter(), data="names.jsonl", column_mapping=mapping, name="many", batch_use_async=True, worker_count=64
