@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.browser import browser, page  # noqa: F401 - fixtures
@@ -30,6 +31,8 @@ def new_home(home: Path) -> dict[str, str]:
 
 def pytest_configure() -> None:
     """Set the environment before anything imports promptflow, which reads it then."""
+    hypothesis.settings.register_profile("no deadline", deadline=None)  # a machine may be busy
+    hypothesis.settings.load_profile("no deadline")
     for name in [name for name in os.environ if name.startswith(CONFIGURED)]:
         del os.environ[name]
     os.environ.update(new_home(Path(tempfile.mkdtemp(prefix="flow-tests-"))))

@@ -177,7 +177,7 @@ def test_a_history_as_json_text_is_that_history(server: ChatServer) -> None:
 # --- The budget
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hostile_texts(), histories(hostile_texts()), st.integers(1024, 1300))
 def test_the_longest_tail_whose_whole_prompt_fits_is_sent(question: str, history: list[Message], budget: int) -> None:
     before = copy.deepcopy(history)
@@ -261,7 +261,7 @@ def test_an_estimate_is_promptflows(model: str) -> None:
     theirs = Prompty.load(PROJECT / "chat.prompty", model={"configuration": configuration})
     load_vocabulary(model)
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(BENIGN, histories(BENIGN))
     def same(question: str, history: list[Message]) -> None:
         messages = CHAT.messages(question=question, chat_history=history)

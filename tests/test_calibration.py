@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import offline_model
@@ -43,7 +43,6 @@ def quadratic_kappa(person: Sequence[int], judge: Sequence[int]) -> float:
 
 
 @given(pairs_of_scores)
-@settings(deadline=None)
 def test_the_figures_agree_with_their_definitions_and_are_never_nan(pairs: list[Pair]) -> None:
     from scipy import stats  # slow to import, and only the process that runs this test needs it
 

@@ -150,7 +150,7 @@ def test_ten_thousand_pairs_take_less_than_a_second() -> None:
 
 
 @given(st.lists(st.tuples(st.text(), st.none() | st.integers(1, 5), st.none() | st.integers(1, 5)), max_size=8))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_comparison_is_plain_json_and_loses_no_line(lines: list[tuple[str, int | None, int | None]]) -> None:
     rows = [row(text, good=now) for text, now, _ in lines]
     comparison = compare(rows, [row(text, good=before) for text, _, before in lines[1:]])

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowkit import metrics
@@ -215,7 +215,6 @@ def test_hostile_text_survives(tmp_path: Path, text: str, survives: str) -> None
 
 
 @given(st.text(st.characters()), st.text(st.characters()))
-@settings(deadline=None)
 def test_any_text_gives_a_report_that_can_be_read(
     tmp_path_factory: pytest.TempPathFactory, question: str, error: str
 ) -> None:

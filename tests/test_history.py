@@ -60,7 +60,7 @@ LONG = st.text("sua", max_size=14).map(turns)
 COSTS = st.lists(st.integers(0, 20), min_size=14, max_size=14)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(LONG, COSTS, st.integers(-5, 150))
 def test_the_longest_tail_within_the_budget_is_kept(history: list[Message], costs: list[int], budget: int) -> None:
     costs = costs[: len(history)]
@@ -174,14 +174,14 @@ def test_what_is_no_message_is_refused_and_not_quoted(message: Any, error: type[
 
 @pytest.mark.parametrize("surrogate", [0xD800, 0xDBFF, 0xDC00, 0xDFFF], ids=hex)
 @given(st.text(max_size=20), st.text(max_size=20))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_half_a_surrogate_pair_is_refused_with_its_place(surrogate: int, before: str, after: str) -> None:
     with pytest.raises(ValueError, match=rf"^question: character {len(before)} is half of a surrogate pair"):
         check_text(before + chr(surrogate) + after, "question")
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_other_text_is_text(text: str) -> None:
     check_text(text, "question")
     assert checked({"role": "user", "content": text}, 0) == {"role": "user", "content": text}

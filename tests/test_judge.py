@@ -464,7 +464,7 @@ def test_a_plea_in_the_answer_counts_as_much_as_other_words_of_its_length() -> N
         result = flow("\n".join(lines), {statement: statement for statement in STATEMENTS})
         return [result[statement]["score"] for statement in STATEMENTS]
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(st.lists(st.sampled_from([*HARMLESS_LINES, *HOSTILE]), max_size=8))
     def same(lines: list[str]) -> None:
         expected = scores([re.sub(r"\S", "x", line) if line in HOSTILE else line for line in lines])

@@ -51,7 +51,7 @@ def test_all_formats_say_the_same(tmp_path: Path, suffix: str, write: Any, encod
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8")), min_size=1, max_size=5))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_any_text_comes_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, questions: list[str]) -> None:
     path = in_jsonl(tmp_path_factory.mktemp("data") / "data.jsonl", [{"question": text} for text in questions])
     assert [line.question for line in read_lines(path)] == questions

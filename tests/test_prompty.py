@@ -128,13 +128,13 @@ def test_a_message_of_the_history_keeps_its_role_and_text(text: str, role: str) 
     assert CHAT.messages(question="And now?", chat_history=history) == [SYSTEM, *history, user("And now?")]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(hostile_texts(), histories(hostile_texts()))
 def test_any_conversation_is_sent_as_it_is(question: str, history: list[dict[str, str]]) -> None:
     assert CHAT.messages(question=question, chat_history=history) == [SYSTEM, *history, user(question)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(hostile_texts(), hostile_texts(), hostile_texts())
 def test_what_is_judged_stands_where_the_template_puts_it(answer: str, statement: str, explanation: str) -> None:
     def judged(answer: str, statement: str, explanation: str) -> list[dict[str, str]]:
@@ -227,7 +227,7 @@ def test_a_template_gives_the_messages_that_promptflow_gives(template: str, tmp_
     path = written(tmp_path, HEAD + template)
     prompt = Prompt.load(path)
 
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=10)
     @given(BENIGN, histories(BENIGN))
     def same(question: str, history: list[dict[str, str]]) -> None:
         inputs = {"question": question, "chat_history": history}
@@ -236,7 +236,7 @@ def test_a_template_gives_the_messages_that_promptflow_gives(template: str, tmp_
     same()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(BENIGN, histories(BENIGN))
 def test_our_chat_prompt_gives_the_messages_that_promptflow_gives(question: str, history: list[dict[str, str]]) -> None:
     inputs = {"question": question, "chat_history": history}
@@ -251,7 +251,7 @@ EXAMPLES = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(EXAMPLES, BENIGN, BENIGN)
 def test_our_judges_prompt_gives_the_messages_that_promptflow_gives(
     examples: list[dict[str, Any]], answer: str, statement: str

@@ -83,7 +83,7 @@ def test_each_model_is_counted_with_its_own_vocabulary(model: str, vocabulary: s
 
 @pytest.mark.parametrize("vocabulary", MODEL_OF)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=9), max_size=12).map("".join))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_every_text_has_as_many_tokens_as_tiktoken_finds(vocabulary: str, text: str) -> None:
     assert count_tokens(text, MODEL_OF[vocabulary]) == counted_by_tiktoken(text, vocabulary)
 
