@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON ?= python3
+unexport PYTHONDONTWRITEBYTECODE  # uv leaves compiling to Python, and a program that may not keep it compiles for seconds
 
 # uv installs in a quarter of the time; pip where uv cannot, for instance behind an index that only pip's settings know.
 define install
