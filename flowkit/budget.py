@@ -9,7 +9,7 @@ from typing import Any
 from opentelemetry.trace import Span
 
 from flowkit import tracing
-from flowkit.fairness import one_by_one
+from flowkit.fairness import in_turn
 from flowkit.history import Message, check_text, keep_newest, read_history
 from flowkit.prompty import Prompt
 from flowkit.tokens import count_tokens
@@ -38,7 +38,7 @@ async def fitted_messages(
     by itself is sent all the same, with a warning that gives both numbers.
     Raises TypeError or ValueError for a question that is not text and for a history that is none.
     """
-    await one_by_one()
+    await in_turn()
     check_text(question, "question")
     history = read_history(chat_history)
     with tracing.span(

@@ -17,7 +17,7 @@ from opentelemetry.trace import Span
 
 from flowkit import refusals, tracing
 from flowkit.client import shared_client
-from flowkit.fairness import one_by_one
+from flowkit.fairness import in_turn
 from flowkit.history import Message
 from flowkit.model import Model
 from flowkit.timing import Timing
@@ -118,7 +118,7 @@ async def _send(client: AsyncOpenAI, model: Model, request: dict[str, Any], repl
     Plain JSON takes a third of the time of openai's response models. `chat.completions.create` would do the same,
     but promptflow replaces it by one whose span never ends when a stream is left or fails.
     """
-    await one_by_one()
+    await in_turn()
     reply.timing.turn()
     while True:
         sent = refusals.adapted(model, request)
