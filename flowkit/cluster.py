@@ -68,6 +68,7 @@ def run_shards(
     A worker that dies is replaced by Ray, and its shard goes on from its journal. on_done: is told of lines done.
     """
     workers, cpus = start(cluster)
+    workers = min(workers, shards)
     tasks = min(shards, max(2 * workers, shards // SHARDS_PER_TASK))
     data = ray.data.from_items([{"shard": number} for number in range(shards)], override_num_blocks=tasks)
     done = data.map_batches(
