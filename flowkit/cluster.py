@@ -19,7 +19,9 @@ from flowkit.shards import Shard, run_shard
 from flowkit.sums import Sums
 
 PROJECT = Path(__file__).absolute().parent.parent
-LEFT_AT_HOME = [".venv", ".git", ".env", "out", "tests", "benchmarks", "images", "**/__pycache__"]
+# Ray sends the folder to the workers, 500 MB at most: the code, neither secrets nor data.
+LEFT_AT_HOME = [".venv", ".git", ".env", "out", "tests", "benchmarks", "images", "__pycache__"]
+LEFT_AT_HOME += ["*.jsonl", "*.csv", "*.tsv", "*.parquet", "*.jsonl.gz", "*.csv.gz", "*.tsv.gz"]
 SHARDS_PER_TASK = 4  # a worker has them under way together, so that it seldom waits for the last lines of one
 
 
