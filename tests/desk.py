@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flowkit.rows import Row, read_rows
-from tests.chat_server import Act, Answer, ChatServer
+from tests.chat_server import Answer, ChatServer
 from tests.conftest import new_home
 
 PROJECT = Path(__file__).absolute().parent.parent
@@ -22,7 +22,7 @@ KEY = "sk-never-shown-1234"
 VERDICT = Answer(deltas=['{"explanation": "So it seems.", "score": 4}'])
 
 
-def healthy(body: dict[str, Any]) -> Act:
+def healthy(body: dict[str, Any]) -> Answer:
     """Answer with the question, so that every answer can be told from the others."""
     asked = body["messages"][-1]["content"]
     return Answer(deltas=["Re: ", asked], first_s=0.02) if body.get("stream") else VERDICT

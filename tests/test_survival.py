@@ -114,8 +114,9 @@ def test_a_429_slows_down_the_whole_run_and_the_speed_comes_back(desk: Desk) -> 
 
     def act(body: dict[str, Any]) -> Act:
         if len(desk.server.requests) > 20 and next(refusals, None) is not None:
+            desk.server.most_in_flight = 0
             return Status(429, "slow down", headers=[("retry-after", "1")])
-        return healthy(body)
+        return Answer(deltas=healthy(body).deltas, first_s=0.1)  # long enough to meet the others
 
     desk.server.usual = act
     code, printed = desk.run("--concurrency", "8")
