@@ -13,15 +13,16 @@ from typing import Any
 
 from check_list import EvalFlow
 from flow import ChatFlow
-from flowkit.comparison import compare, print_comparison
-from flowkit.engines import Engine, Here, OnRay
-from flowkit.gate import Gate, Threshold, check_gate, parse_thresholds, write_junit
-from flowkit.interruption import StoppedError
-from flowkit.lines import BadInputError, digest_of
-from flowkit.model import is_offline
-from flowkit.report import write_page
-from flowkit.rows import Row, read_rows
-from flowkit.terminal import print_failures, print_figures, print_rows
+from flowkit.base.errors import BadInputError
+from flowkit.data.lines import digest_of
+from flowkit.data.rows import Row, read_rows
+from flowkit.model.configuration import is_offline
+from flowkit.report.html import write_page
+from flowkit.report.terminal import print_failures, print_figures, print_rows
+from flowkit.run.engines import Engine, Here, OnRay
+from flowkit.run.interruption import StoppedError
+from flowkit.scores.comparison import compare, print_comparison
+from flowkit.scores.gate import Gate, Threshold, check_gate, parse_thresholds, write_junit
 
 ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
 

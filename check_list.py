@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flowkit import background, metrics, tracing
-from flowkit.judge import judge, together
-from flowkit.model import resolve
-from flowkit.prompty import Prompt
-from flowkit.statements import read_statements
+from flowkit.base import background, tracing
+from flowkit.bridge.connections import fields_of_connection
+from flowkit.data.statements import read_statements
+from flowkit.judge.asking import judge, together
+from flowkit.model.configuration import resolve
+from flowkit.prompt.prompty import Prompt
+from flowkit.scores import metrics
 
 BASE_DIR = Path(__file__).absolute().parent
 EXAMPLES = [
@@ -40,14 +42,14 @@ class EvalFlow:
         if str(votes) not in ("1", "3", "5"):
             raise ValueError(f"votes must be 1, 3 or 5, got {votes!r}")
         self.votes = int(votes)  # promptflow's command line passes it as text
-        self.model = resolve(model_config, judge=True)
+        self.model = resolve(model_config, judge=True, connection=fields_of_connection)
         self.prompt = Prompt.load(BASE_DIR / "eval_checklist.prompty")
 
     def __call__(self, answer: str, statements: dict):  # type: ignore
         """Return {"score": 1 to 5 or None, "explanation": text, ...} for every statement, judged at the same time.
 
         statements: {name: text}, or the same as JSON text. A score of None means that no reply of the judge could be
-        read; a request that fails raises, for then nothing is known. `flowkit.judge` explains the other fields.
+        read; a request that fails raises, for then nothing is known. `flowkit.judge.asking` explains the other fields.
         """
         return background.run(self.judge(answer, statements))
 
@@ -70,7 +72,7 @@ class EvalFlow:
 if __name__ == "__main__":
     flow = EvalFlow()
     if sys.argv[1:2] == ["calibrate"]:  # python check_list.py calibrate labels.jsonl
-        from flowkit import calibration
+        from flowkit.judge import calibration
 
         sys.exit(calibration.main(sys.argv[2:], flow))
     result = flow(

@@ -5,12 +5,13 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Optional
 
-from flowkit import tracing
-from flowkit.budget import fitted_messages
-from flowkit.completion import Reply, stream_text
-from flowkit.model import resolve
-from flowkit.prompty import Prompt
-from flowkit.tokens import load_vocabulary
+from flowkit.base import tracing
+from flowkit.bridge.connections import fields_of_connection
+from flowkit.model.completion import Reply, stream_text
+from flowkit.model.configuration import resolve
+from flowkit.prompt.budget import fitted_messages
+from flowkit.prompt.prompty import Prompt
+from flowkit.prompt.tokens import load_vocabulary
 
 BASE_DIR = Path(__file__).absolute().parent
 
@@ -25,7 +26,7 @@ class ChatFlow:
 
     # promptflow reads these annotations and knows few: no quotes, no `X | Y`, no `from __future__ import annotations`.
     def __init__(self, model_config=None, max_total_token: int = 1100) -> None:  # type: ignore[no-untyped-def]
-        self.model = resolve(model_config)
+        self.model = resolve(model_config, connection=fields_of_connection)
         self.max_total_token = int(max_total_token)  # promptflow's command line passes its default as text
         self.prompt = Prompt.load(BASE_DIR / "chat.prompty")
         load_vocabulary(self.model.name)

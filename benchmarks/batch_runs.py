@@ -104,7 +104,7 @@ def report(samples: dict[int, Samples]) -> str:
     sizes = "\n\n".join(report_size(size, found) for size, found in samples.items())
     own_s = (max(AT_ONCE) * ANSWER_S + 2 * max(AT_ONCE) * WHOLE_S) / PROCESSES
     notes = [
-        "The call, `flowkit.job.Job.run` of ours, without imports and preparations.",
+        "The call, `flowkit.run.job.Job.run` of ours, without imports and preparations.",
         "The process from its start to its end. Of ours that is `batch.py`, which also reads the model's vocabulary, "
         "prints and writes the results.",
         "Of all processes, from the call to their end.",

@@ -118,9 +118,9 @@ def run_ours(data: Path, at_once: int, clock: Clock) -> Results:
     import promptflow.client  # noqa: F401 - batch.py imports it amid the job
 
     import batch
-    from flowkit import engines
-    from flowkit.job import Job
-    from flowkit.rows import Row
+    from flowkit.data.rows import Row
+    from flowkit.run import engines
+    from flowkit.run.job import Job
 
     class TimedJob(Job):
         def run(self) -> list[Row]:

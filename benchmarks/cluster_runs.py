@@ -18,7 +18,7 @@ from benchmarks import machine, table
 from benchmarks.processes import PROJECT, hermetic_environment, running_server
 from benchmarks.server import ANSWER_S
 from benchmarks.ways import KEY, MODEL
-from flowkit.rows import read_rows
+from flowkit.data.rows import read_rows
 
 LINES, PER_WORKER = 10_000, 16
 WORKERS = (1, 2, 4)

@@ -12,10 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from flowkit.completion import Reply
-from flowkit.engines import OnRay
-from flowkit.model import Model, Service
-from flowkit.report import write_page
+from flowkit.model.completion import Reply
+from flowkit.model.configuration import Model, Service
+from flowkit.report.html import write_page
+from flowkit.run.engines import OnRay
 
 MODEL = Model("instant", Service("http://127.0.0.1:9/v1", "none"))
 

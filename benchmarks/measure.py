@@ -93,8 +93,8 @@ def _peak_mb() -> float:
 
 def _our_trimmer() -> Callable[[list[Message]], Awaitable[object]]:
     from flow import BASE_DIR
-    from flowkit.budget import fitted_messages
-    from flowkit.prompty import Prompt
+    from flowkit.prompt.budget import fitted_messages
+    from flowkit.prompt.prompty import Prompt
 
     prompt = Prompt.load(BASE_DIR / "chat.prompty")
     return lambda history: fitted_messages(prompt, MODEL, QUESTION, history, TRIM_TO)

@@ -120,7 +120,7 @@ def _memory_mb(process_id: int) -> float:
 
 def _vocabularies(home: Path) -> Path:
     """Unpack the vocabularies to where tiktoken finds them, instead of downloading them; return the folder."""
-    from flowkit.tokens import ADDRESS, VOCABULARIES  # here: not in every process that is measured
+    from flowkit.prompt.tokens import ADDRESS, VOCABULARIES  # here: not in every process that is measured
 
     folder = home / "vocabularies"
     folder.mkdir()

@@ -1,3 +1,8 @@
-"""What promptflow leaves out: models, prompts, budgets, streams, verdicts, metrics. Each file has one idea."""
+"""Chat flows that stream, a judge, batch runs and their numbers, in rooms: see ARCHITECTURE.md for the map.
 
-from flowkit import repairs as repairs  # promptflow is repaired in every process that imports a flow, workers included
+base < prompt < model, data < judge, scores < bridge < run, report: a room imports from the rooms before it only.
+"""
+
+from flowkit._moved import find_moved_modules
+
+find_moved_modules()

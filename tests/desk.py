@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from flowkit.rows import Row, read_rows
+from flowkit.data.rows import Row, read_rows
 from tests.chat_server import Answer, ChatServer
 from tests.conftest import new_home
 

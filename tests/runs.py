@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import batch
-from flowkit.rows import Row, write_rows
-from flowkit.sums import sum_up
+from flowkit.data.rows import Row, write_rows
+from flowkit.scores.sums import sum_up
 
 WORDS = ["answer", "chunk", "context", "evaluates", "flow", "judge", "large", "lists", "model", "prompt", "verdict"]
 RUN = {

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow import ChatFlow
-from flowkit.budget import estimate_tokens, fitted_messages
-from flowkit.history import Message
-from flowkit.prompty import Prompt
-from flowkit.tokens import load_vocabulary
+from flowkit.prompt.budget import estimate_tokens, fitted_messages
+from flowkit.prompt.history import Message
+from flowkit.prompt.prompty import Prompt
+from flowkit.prompt.tokens import load_vocabulary
 from tests.chat_server import ChatServer, chat_server
 from tests.test_history import from_a_question
 from tests.test_prompty import BENIGN, CHAT, HOSTILE, PROJECT, SYSTEM, histories, hostile_texts, shortened, user
@@ -191,7 +191,7 @@ def test_the_longest_tail_whose_whole_prompt_fits_is_sent(question: str, history
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == "flowkit.budget"]
+    return [record.getMessage() for record in caplog.records if record.name == "flowkit.prompt.budget"]
 
 
 def test_a_question_that_is_too_long_by_itself_is_sent_with_one_warning(
@@ -204,7 +204,7 @@ def test_a_question_that_is_too_long_by_itself_is_sent_with_one_warning(
     (warning,) = warnings_of(caplog)
     assert f" {needed} tokens" in warning
     assert " 1100;" in warning
-    assert {record.levelno for record in caplog.records if record.name == "flowkit.budget"} == {logging.WARNING}
+    assert {record.levelno for record in caplog.records if record.name == "flowkit.prompt.budget"} == {logging.WARNING}
 
 
 @pytest.mark.parametrize(("spare", "warnings", "kept"), [(-1, 1, 0), (0, 0, 0), (4, 0, 0), (5, 0, 1)])

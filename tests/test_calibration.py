@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import offline_model
 from check_list import EvalFlow
-from flowkit.calibration import Calibration, Label, calibrate, measure, print_calibration, read_labels
-from flowkit.lines import BadInputError
+from flowkit.base.errors import BadInputError
+from flowkit.judge.calibration import Calibration, Label, calibrate, measure, print_calibration, read_labels
 from tests.chat_server import Act, Answer, ChatServer, Status
 
 PROJECT = Path(__file__).absolute().parent.parent

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from openai import AsyncOpenAI
 
-from flowkit.client import shared_client
-from flowkit.model import Service
+from flowkit.model.client import shared_client
+from flowkit.model.configuration import Service
 from tests.chat_server import Answer, ChatServer
 
 PROJECT = Path(__file__).absolute().parent.parent

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowkit.comparison import Comparison, Difference, compare, print_comparison
-from flowkit.rows import Row
+from flowkit.data.rows import Row
+from flowkit.scores.comparison import Comparison, Difference, compare, print_comparison
 
 UNDECIDED = "no difference that this many lines can show"
 

@@ -12,9 +12,9 @@ from email.utils import format_datetime
 import openai
 import pytest
 
-from flowkit.completion import Reply, complete_text, stream_text
-from flowkit.history import Message
-from flowkit.model import Model, Service
+from flowkit.model.completion import Reply, complete_text, stream_text
+from flowkit.model.configuration import Model, Service
+from flowkit.prompt.history import Message
 from tests.chat_server import Act, Answer, ChatServer, Hang, Reset, Status
 
 KEY = "sk-never-shown-1234"

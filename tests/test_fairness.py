@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Callable
 
-from flowkit.fairness import SHARE_S, in_turn
+from flowkit.base.start_gate import SHARE_S, in_turn
 
 LONGER_S = 1.5 * SHARE_S
 

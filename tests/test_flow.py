@@ -20,7 +20,7 @@ import pytest
 
 from check_list import EvalFlow, check
 from flow import ChatFlow
-from flowkit.completion import Reply
+from flowkit.model.completion import Reply
 from tests.chat_server import Answer, ChatServer, Seen, Status
 
 PROJECT = Path(__file__).absolute().parent.parent

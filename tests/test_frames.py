@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flowkit.frames import plot_means, scores, styled
+from flowkit.report.notebook import plot_means, scores, styled
 
 mpl.use("agg")  # no window
 

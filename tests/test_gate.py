@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit import metrics
-from flowkit.comparison import Comparison, Difference
-from flowkit.gate import Check, Gate, Threshold, check_gate, parse_thresholds, write_junit
+from flowkit.scores import metrics
+from flowkit.scores.comparison import Comparison, Difference
+from flowkit.scores.gate import Check, Gate, Threshold, check_gate, parse_thresholds, write_junit
 
 UNDECIDED = "no difference that this many lines can show"
 KNOWN = ["correctness", "a=b", "", "consise"]

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowkit.history import Message, check_text, checked, keep_newest, read_history, shown
+from flowkit.base.text import check_text, shown
+from flowkit.prompt.history import Message, checked, keep_newest, read_history
 
 SECRET = "my secret text " * 100
 LETTERS = {"s": "system", "u": "user", "a": "assistant"}

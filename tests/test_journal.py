@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.journal import Journal, key_of
+from flowkit.run.journal import Journal, key_of
 
 
 def reread(path: Path) -> dict[str, dict[str, object]]:

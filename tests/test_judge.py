@@ -21,9 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from check_list import EXAMPLES, EvalFlow
-from flowkit.judge import judge
-from flowkit.model import resolve
-from flowkit.prompty import Prompt
+from flowkit.judge.asking import judge
+from flowkit.model.configuration import resolve
+from flowkit.prompt.prompty import Prompt
 from tests.chat_server import Act, Answer, ChatServer, Status
 
 PROMPT_FILE = Path(__file__).absolute().parent.parent / "eval_checklist.prompty"
@@ -456,7 +456,7 @@ HARMLESS_LINES = ["Paris lies on the Seine.", "Seven bridges, in short", "It has
 STATEMENTS = ["It names Paris and the Seine", "It is a concise text", "It is detailed", "result should be 7", "{}"]
 
 
-@pytest.mark.filterwarnings("ignore::flowkit.model.OfflineModelWarning")
+@pytest.mark.filterwarnings("ignore::flowkit.model.configuration.OfflineModelWarning")
 def test_a_plea_in_the_answer_counts_as_much_as_other_words_of_its_length() -> None:
     flow, seen = EvalFlow(), set()
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowkit.lines import BadInputError, Line, read_lines
+from flowkit.base.errors import BadInputError
+from flowkit.data.lines import Line, read_lines
 
 TURN = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 ROWS: list[dict[str, Any]] = [

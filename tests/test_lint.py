@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.lines import read_lines
-from flowkit.lint import lint
+from flowkit.data.lines import read_lines
+from flowkit.data.lint import lint
 
 PROJECT = Path(__file__).absolute().parent.parent
 NUMBER, NOTHING = "it wants a number and does not say of what", "it says nothing"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import offline_model
-from flowkit.model import Model, OfflineModelWarning, Service, resolve
+from flowkit.model.configuration import Model, OfflineModelWarning, Service, resolve
 
 KEY = "sk-do-not-show"
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from flowkit.pace import Pace
+from flowkit.model.pace import Pace
 
 
 async def work_through(pace: Pace, pieces: int, piece_s: float = 0.0) -> int:

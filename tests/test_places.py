@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from flowkit.lines import BadInputError, read_lines
+from flowkit.base.errors import BadInputError
+from flowkit.data.lines import read_lines
 from tests.test_lines import in_jsonl, in_table, said
 
 pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-ray.txt")
@@ -36,7 +37,7 @@ WRITERS = {".jsonl": in_jsonl, ".csv": in_table, ".tsv": in_table, ".parquet": i
 @pytest.mark.parametrize("uri", [False, True], ids=["path", "uri"])
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_every_kind_of_file_gives_the_same_lines(suffix: str, uri: bool, tmp_path: Path) -> None:
-    from flowkit.places import read
+    from flowkit.data.storage import read
 
     path = WRITERS[suffix](tmp_path / f"data{suffix}", ROWS)
     lines = list(read(path.as_uri() if uri else str(path)))
@@ -46,7 +47,7 @@ def test_every_kind_of_file_gives_the_same_lines(suffix: str, uri: bool, tmp_pat
 
 
 def test_a_folder_of_parts_is_read_by_name_and_an_empty_part_passed_over(tmp_path: Path) -> None:
-    from flowkit.places import read
+    from flowkit.data.storage import read
 
     for name, rows in {"part-2.csv": ROWS[2:], "part-0.parquet": ROWS[:2], "part-1.jsonl": []}.items():
         WRITERS[Path(name).suffix](tmp_path / name, rows)
@@ -58,7 +59,7 @@ def test_a_folder_of_parts_is_read_by_name_and_an_empty_part_passed_over(tmp_pat
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
 def test_a_compressed_file_is_read(suffix: str, tmp_path: Path) -> None:
-    from flowkit.places import read
+    from flowkit.data.storage import read
 
     plain = WRITERS[suffix](tmp_path / f"data{suffix}", ROWS)
     (tmp_path / f"data{suffix}.gz").write_bytes(gzip.compress(plain.read_bytes()))
@@ -68,7 +69,7 @@ def test_a_compressed_file_is_read(suffix: str, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_gets_one_clear_line(tmp_path: Path) -> None:
-    from flowkit.places import read
+    from flowkit.data.storage import read
 
     (tmp_path / "empty.jsonl").touch()
     (tmp_path / "bad.parquet").write_bytes(b"no table")

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import TemplateSyntaxError
 
-from flowkit.prompty import Prompt
+from flowkit.prompt.prompty import Prompt
 
 PROJECT = Path(__file__).absolute().parent.parent
 CHAT = Prompt.load(PROJECT / "chat.prompty")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from flowkit import repairs
+from flowkit.bridge import repairs
 from tests.chat_server import Act, Answer, ChatServer, chat_server
 from tests.conftest import new_home
 from tests.notebook import clean_environment, copy_of_project
@@ -194,7 +194,7 @@ def test_the_terminal_is_as_it_was_after_many_lines_at_once(project: Project) ->
 
 WITHOUT = """
 import sys, types
-sys.modules["flowkit.repairs"] = types.SimpleNamespace(run_and_line=dict)  # what a repair's absence looks like
+sys.modules["flowkit.bridge.repairs"] = types.SimpleNamespace(run_and_line=dict)  # what a repair's absence looks like
 """
 
 
@@ -245,5 +245,5 @@ def test_every_repair_is_for_the_promptflow_that_is_installed(caplog: pytest.Log
         (logs, "NodeLogManager", "__exit__"),
     ]
     for module, owner, method in repaired:
-        assert getattr(getattr(module, owner), method).__module__ == "flowkit.repairs", method
+        assert getattr(getattr(module, owner), method).__module__ == "flowkit.bridge.repairs", method
     assert caplog.records == []

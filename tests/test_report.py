@@ -13,9 +13,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from flowkit import report
-from flowkit.report import MOST_LINES, write_report
-from flowkit.rows import Row
+from flowkit.data.rows import Row
+from flowkit.report import html as report
+from flowkit.report.html import MOST_LINES, write_report
 from tests.runs import failed, row, write_run
 
 PROJECT = Path(__file__).absolute().parent.parent

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from flowkit.lines import BadInputError
-from flowkit.report import write_report
-from flowkit.rows import read_rows, write_rows
+from flowkit.base.errors import BadInputError
+from flowkit.data.rows import read_rows, write_rows
+from flowkit.report.html import write_report
 from tests.runs import failed, row, write_run
 
 STATEMENTS = {"good": "It is good.", "größer als": "Es ist größer \u2028 als."}

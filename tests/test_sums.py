@@ -7,7 +7,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowkit.sums import Sums, sum_up
+from flowkit.scores.sums import Sums, sum_up
 from tests.runs import failed, row
 
 STATEMENTS = {"a": "It is.", "b": "It was."}

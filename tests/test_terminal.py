@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from wcwidth import wcswidth
 
-from flowkit.rows import Row
-from flowkit.sums import sum_up
-from flowkit.terminal import print_failures, print_figures, print_rows
+from flowkit.data.rows import Row
+from flowkit.report.terminal import print_failures, print_figures, print_rows
+from flowkit.scores.sums import sum_up
 from tests.runs import failed, row
 
 TUTORIAL = {"correctness": "It is correct.", "consise": "It is concise."}

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flow import ChatFlow
-from flowkit.completion import Reply
-from flowkit.entry import AnswerEntry, Outcomes
-from flowkit.interruption import Interruption
-from flowkit.journal import Journal
-from flowkit.timing import lengths, percentiles
+from flowkit.bridge.entry import AnswerEntry, Outcomes
+from flowkit.model.completion import Reply
+from flowkit.run.interruption import Interruption
+from flowkit.run.journal import Journal
+from flowkit.scores.times import lengths, percentiles
 from tests.chat_server import Answer, ChatServer
 from tests.test_flow import at
 

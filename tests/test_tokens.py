@@ -18,7 +18,7 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowkit.tokens import LONGEST_RUN, count_tokens, load_vocabulary
+from flowkit.prompt.tokens import LONGEST_RUN, count_tokens, load_vocabulary
 
 PROJECT = Path(__file__).absolute().parent.parent
 MODEL_OF = {"o200k_base": "gpt-4o", "cl100k_base": "gpt-4"}
@@ -98,11 +98,13 @@ def test_a_special_token_in_a_text_is_ordinary_text(special: str, model: str) ->
 @pytest.mark.parametrize("name", ["llama3.2", "offline-demo", "o200k-like"])
 def test_an_unknown_model_is_noted_once_for_debugging(name: str, caplog: pytest.LogCaptureFixture) -> None:
     unknown = f"{name}:{secrets.token_hex(4)}"  # of which this process has not heard yet
-    with caplog.at_level(logging.DEBUG, logger="flowkit.tokens"):
+    with caplog.at_level(logging.DEBUG, logger="flowkit.prompt.tokens"):
         count_tokens("Hello", unknown)
         count_tokens("Hello", unknown)
         count_tokens("Hello", "gpt-4o-mini")
-    notes = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "flowkit.tokens"]
+    notes = [
+        (record.levelname, record.getMessage()) for record in caplog.records if record.name == "flowkit.prompt.tokens"
+    ]
     assert notes == [("DEBUG", f"tokens of the unknown model {unknown} are counted with o200k_base")]
 
 
@@ -152,7 +154,7 @@ def connect(*_):
 socket.socket.connect = socket.socket.connect_ex = connect
 socket.getaddrinfo = socket.create_connection = connect
 sys.path.insert(0, sys.argv[1])
-from flowkit.tokens import count_tokens
+from flowkit.prompt.tokens import count_tokens
 
 before = dict(os.environ)
 models = ["gpt-4o", "gpt-4", "llama3.2", "gpt-3.5-turbo"] * 4

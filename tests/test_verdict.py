@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.verdict import Verdict, median_of, parse
+from flowkit.judge.reading import Verdict, median_of, parse
 
 WHOLE = '{"explanation": "It names {most} of it, \\"all\\" but one.", "score": 4}'
 CUT = '{"explanation": "It names'

@@ -1,0 +1,109 @@
+"""Spans in the form that promptflow's trace page shows; they cost nothing until `start_trace()` or another set-up."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, Status, StatusCode
+
+# `@trace` loses the children of an async generator, and ends its span only when the generator runs to its end.
+_tracer = trace.get_tracer("flowkit")
+_adding = threading.Lock()
+_of_run: list[Callable[[], Mapping[str, Any]]] = []
+TOKENS_BELOW = "__computed__.cumulative_token_count."  # the page reads them off the topmost span
+
+
+def add_attributes(of_run: Callable[[], Mapping[str, Any]]) -> None:
+    """Set on every span what `of_run` returns when the span starts, such as the name of the run."""
+    _of_run.append(of_run)
+
+
+@contextmanager
+def span(name: str, kind: str, inputs: Mapping[str, Any], parent: Span | None = None) -> Iterator[Span]:
+    """Open a span below `parent` (else below the current one) and end it however the block is left.
+
+    kind: promptflow's type of a span, "Function" or "LLM". What a model says is the output of `parent` too, as long
+    as that records none of its own.
+    The span is not made the current one: between two steps of a generator it would be its reader's.
+    """
+    above = trace.get_current_span() if parent is None else parent
+    opened = _tracer.start_span(name, trace.set_span_in_context(above))
+    if opened.is_recording():
+        opened.set_attributes({"framework": "promptflow", "span_type": kind, "function": name, **_attributes_of_run()})
+        record(opened, "inputs", inputs, event="promptflow.function.inputs")
+    try:
+        yield opened
+    except GeneratorExit:
+        opened.set_attribute("output_type", "abandoned")  # the reader has left; that is no error
+        raise
+    except BaseException as error:
+        opened.record_exception(error)
+        opened.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+        raise
+    else:
+        opened.set_status(StatusCode.OK)
+    finally:
+        if opened.is_recording():
+            kept = _attributes(opened)
+            if "output" in kept:
+                opened.add_event("promptflow.function.output", {"payload": kept["output"]})
+                if kind == "LLM" and parent is not None:
+                    parent.set_attribute("output", kept["output"])
+            _add_tokens(above, kept)
+        opened.end()
+
+
+def record(opened: Span, attribute: str, value: Any, event: str) -> None:
+    """Keep `value` as JSON, where promptflow looks for it: as an attribute, and as an event for what is long."""
+    if opened.is_recording():
+        payload = _json(value)
+        opened.set_attribute(attribute, payload)
+        opened.add_event(event, {"payload": payload})
+
+
+def record_prompt(opened: Span, template: str, variables: Mapping[str, Any]) -> None:
+    """Keep the template and what was put in."""
+    if opened.is_recording():
+        opened.set_attributes({"prompt.template": template, "prompt.variables": json.dumps(variables, default=str)})
+        payload = json.dumps({"prompt.template": template, "prompt.variables": variables}, default=str)
+        opened.add_event("promptflow.prompt.template", {"payload": payload})
+
+
+def record_output(opened: Span, output: Any) -> None:
+    """Keep what the traced step gave; its event, of which the page reads the first, is written when the span ends."""
+    if opened.is_recording():
+        opened.set_attribute("output", _json(output))
+
+
+def record_usage(opened: Span, usage: Mapping[str, int]) -> None:
+    """Keep token counts, {"prompt_tokens", "completion_tokens", "total_tokens"}, for this span and those above it."""
+    for name, count in usage.items():
+        opened.set_attribute(f"llm.usage.{name}", count)
+        opened.set_attribute(TOKENS_BELOW + name.split("_")[0], count)
+
+
+def _add_tokens(above: Span, kept: Mapping[str, Any]) -> None:
+    """Add the counts in `kept` to those of the span above, unless that has ended before its child."""
+    counts = {name: count for name, count in kept.items() if name.startswith(TOKENS_BELOW)}
+    if counts and above.is_recording():
+        with _adding:  # somebody else's span may have children on several threads
+            before = _attributes(above)
+            above.set_attributes({name: before.get(name, 0) + count for name, count in counts.items()})
+
+
+def _attributes(opened: Span) -> Mapping[str, Any]:
+    """Return a copy of what the span keeps; only spans of the SDK let it be read."""
+    return dict(getattr(opened, "attributes", None) or {})
+
+
+def _attributes_of_run() -> dict[str, Any]:
+    return {name: value for of_run in _of_run for name, value in of_run().items()}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, default=str)

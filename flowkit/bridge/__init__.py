@@ -1,0 +1,6 @@
+"""All that knows promptflow 1.18.5: its defects, its connections, its runs.
+
+The only room that imports promptflow, and that only where it is asked for: importing this room needs none of it.
+"""
+
+from flowkit.bridge import repairs as repairs  # in every process that imports a flow, promptflow's workers included

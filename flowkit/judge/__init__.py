@@ -1,0 +1,9 @@
+"""One verdict: how the judge is asked, what its reply means, how far it can be trusted.
+
+Knows one answer and one statement. Knows no batch and no mean over lines.
+"""
+
+from flowkit.judge.asking import judge, together
+from flowkit.judge.reading import Verdict, parse
+
+__all__ = ["Verdict", "judge", "parse", "together"]

@@ -1,0 +1,89 @@
+"""A conversation's messages within a token budget."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from opentelemetry.trace import Span
+
+from flowkit.base import tracing
+from flowkit.base.start_gate import in_turn
+from flowkit.base.text import check_text
+from flowkit.prompt.history import Message, keep_newest, read_history
+from flowkit.prompt.prompty import Prompt
+from flowkit.prompt.tokens import count_tokens
+
+# Source: https://cookbook.openai.com/examples/how_to_count_tokens_with_tiktoken, as in promptflow's own estimate.
+TOKENS_PER_MESSAGE = 3
+TOKENS_BEFORE_REPLY = 3
+LONG_TEXT = 20_000  # characters; counting more would hold up the event loop for milliseconds
+
+log = logging.getLogger(__name__)
+
+
+async def fitted_messages(
+    prompt: Prompt,
+    model_name: str,
+    question: str,
+    chat_history: Any,
+    max_total_token: int,
+    parent: Span | None = None,
+) -> tuple[list[Message], int]:
+    """Render the prompt with `question` and the newest messages of the history that leave room for the longest reply.
+
+    Returns the messages, and how many of the history, the oldest, were dropped.
+
+    max_total_token: prompt and the prompt's `max_tokens` together, as in the tutorial. A question that is too long
+    by itself is sent all the same, with a warning that gives both numbers.
+    Raises TypeError or ValueError for a question that is not text and for a history that is none.
+    """
+    await in_turn()
+    check_text(question, "question")
+    history = read_history(chat_history)
+    with tracing.span(
+        prompt.name, "Function", {"question": question, "max_total_token": max_total_token}, parent
+    ) as span:
+        messages = prompt.messages(question=question, chat_history=[])
+        alone = await estimate_tokens(prompt, model_name, messages)
+        if alone > max_total_token:
+            log.warning("the question takes %d tokens, the budget is %d; sent without history", alone, max_total_token)
+
+        async def cost(message: Message) -> int:
+            return await message_tokens(message, model_name)
+
+        kept = await keep_newest(history, cost, max_total_token - alone)
+        if kept:
+            messages = prompt.messages(question=question, chat_history=kept)
+        tracing.record_prompt(span, prompt.template, {"question": question, "chat_history": kept})
+        tracing.record_output(span, messages)
+    return messages, len(history) - len(kept)
+
+
+async def estimate_tokens(prompt: Prompt, model_name: str, messages: list[Message]) -> int:
+    """Return the tokens of `messages` and of the longest reply; promptflow's `estimate_token_count` says the same."""
+    return await prompt_tokens(messages, model_name) + prompt.max_tokens
+
+
+async def count_usage(model_name: str, messages: list[Message], answer: str) -> dict[str, int]:
+    """Return what a service that counts tokens would say of an answer, by the vocabulary of its model."""
+    prompt, completion = await prompt_tokens(messages, model_name), await _text_tokens(answer, model_name)
+    return {"prompt_tokens": prompt, "completion_tokens": completion}
+
+
+async def prompt_tokens(messages: list[Message], model_name: str) -> int:
+    """Return what a service counts of `messages`, in tokens."""
+    return sum([await message_tokens(message, model_name) for message in messages]) + TOKENS_BEFORE_REPLY
+
+
+async def message_tokens(message: Message, model_name: str) -> int:
+    """Return what one message adds to a prompt, in tokens."""
+    content = await _text_tokens(message["content"], model_name)
+    return TOKENS_PER_MESSAGE + count_tokens(message["role"], model_name) + content
+
+
+async def _text_tokens(text: str, model_name: str) -> int:
+    if len(text) > LONG_TEXT:
+        return await asyncio.to_thread(count_tokens, text, model_name)
+    return count_tokens(text, model_name)

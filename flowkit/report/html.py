@@ -1,0 +1,177 @@
+"""One page of a run, or of a run beside an earlier one: a file that opens from disk and asks no network for anything.
+
+python -m flowkit.report RUN [BASELINE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gzip
+import hashlib
+import heapq
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+
+from flowkit.base.errors import BadInputError
+from flowkit.data.rows import Row, read_rows
+from flowkit.report.charts import axis, course_chart, mean_chart
+from flowkit.scores.comparison import compare, partners
+
+PAGE = Path(__file__).absolute().parent / "page"
+MOST_LINES = 5_000  # a browser's memory is not the place for more
+NOTHING = "\N{EN DASH}"
+MOST_POINTS = 2_000  # of the plot
+LONGEST_TEXT = 20_000  # characters
+FIGURES = ("mean", "scored", "unscored", "share_4_up", "lowest", "highest", "ci95_low", "ci95_high")
+KINDS = [
+    ("waited_s", "wait for its turn", "s"),
+    ("first_chunk_s", "to its first text", "s"),
+    ("total_s", "to its end", "s"),
+    ("chunks_per_s", "pieces a second", ""),
+    ("tokens_per_s", "tokens a second", ""),
+]
+UNKNOWN = {"answered_by": "unknown", "judged_by": "unknown", "votes": 1, "prompts": {}, "offline": False}
+
+
+def write_report(run: Path, baseline: Path | None = None) -> Path:
+    """Write `report.html` into the folder of a run and return its path.
+
+    baseline: the folder of an earlier run, to show the differences line by line.
+    Raises BadInputError where a folder holds no run.
+    """
+    earlier = read_rows(baseline) if baseline else None
+    return write_page(run, read_rows(run), _figures(run), earlier, baseline.name if baseline else "")
+
+
+def write_page(
+    run: Path,
+    rows: Sequence[Row],
+    figures: Mapping[str, Any],
+    earlier: Sequence[Row] | None = None,
+    earlier_name: str = "",
+) -> Path:
+    """Do the same with what is in memory."""
+    path = run / "report.html"
+    path.write_text(render(rows, figures, earlier, earlier_name), encoding="utf-8")
+    return path
+
+
+def render(rows: Sequence[Row], figures: Mapping[str, Any], earlier: Sequence[Row] | None, earlier_name: str) -> str:
+    """Return the page. Texts of the data and of models get into it escaped, or packed and put in as text by it."""
+    if earlier is not None:
+        rows = list(rows)  # partners are told by identity
+    comparison = compare(rows, earlier) if earlier is not None else None
+    chosen = _most_worth_a_look(rows, earlier)
+    names = list(dict.fromkeys(name for row in rows for name in row["statements"]))
+    every = 1 + len(rows) // MOST_POINTS
+    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": _number, "change": _change, "when": _when}
+    return environment.get_template("report.html").render(
+        run={**UNKNOWN, "data": {"file": "a run", "sha256": "unknown"}, **figures.get("run", {})},
+        figures=figures,
+        statements=[_statement(name, figures) for name in names],
+        comparison=comparison,
+        baseline_name=earlier_name,
+        axis=axis(),
+        kinds=KINDS,
+        course=course_chart([row["timing"] for row in rows[::every] if row.get("timing")], every),
+        shown=len(chosen),
+        left_out=len(rows) - len(chosen),
+        # The only style and script that may take effect are these two, and nothing may be loaded from anywhere.
+        policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
+        style=Markup(style),
+        script=Markup(script),
+        data=_packed({"statements": names, "rows": chosen, "compared": comparison is not None}),
+    )
+
+
+def _figures(run: Path) -> dict[str, Any]:
+    try:
+        figures: dict[str, Any] = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"{run / 'metrics.json'}: expected what batch.py writes: {error}") from None
+    return figures
+
+
+def _statement(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = {**{kind: kind for kind in FIGURES}, "mean": "average"}
+    found: dict[str, Any] = {"scored": 0, "unscored": 0}
+    found |= {kind: figures.get(f"{prefix}_{name}", found.get(kind)) for kind, prefix in kinds.items()}
+    return {"name": name, **found, "chart": mean_chart(found)}
+
+
+def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> list[Row]:
+    """Return the rows to show: failed, unscored, then the lowest; beside a baseline, the largest change first."""
+    before = {id(now): then for now, then in partners(rows, earlier)} if earlier is not None else {}
+
+    def badness(row: Row) -> tuple[float, ...]:
+        scores = [verdict["score"] for verdict in (row["verdicts"] or {}).values()]
+        given = [score for score in scores if score is not None]
+        mean = sum(given) / len(given) if given else 6
+        return -_largest_change(row, before.get(id(row))), row["error"] is None, None not in scores, mean
+
+    chosen = heapq.nsmallest(MOST_LINES, rows, key=badness)
+    return [
+        {**row, **({"before": {name: then.get(name) for name in ("answer", "verdicts")}} if then else {})}
+        for row in chosen
+        for then in [before.get(id(row))]
+    ]
+
+
+def _largest_change(now: Row, then: Row | None) -> int:
+    verdicts, earlier = now["verdicts"] or {}, (then or {}).get("verdicts") or {}
+    pairs = [(verdicts[name]["score"], earlier[name]["score"]) for name in verdicts.keys() & earlier.keys()]
+    return max((abs(new - old) for new, old in pairs if None not in (new, old)), default=0)
+
+
+def _packed(data: Any) -> str:
+    text = json.dumps(_shortened(data), ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), mtime=0)).decode()
+
+
+def _shortened(value: Any) -> Any:
+    """Cut the texts that no page should hold."""
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return f"{value[:LONGEST_TEXT]} … ({len(value):,} characters in all; the rest is in details.jsonl)"
+    if isinstance(value, Mapping):
+        return {name: _shortened(each) for name, each in value.items()}
+    return [_shortened(each) for each in value] if isinstance(value, list) else value
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _number(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.2f}"
+
+
+def _change(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:+.2f}"
+
+
+def _when(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC" if moment else "unknown"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the report and print its path. Returns 2, after one line that says why, for a folder without a run."""
+    parser = argparse.ArgumentParser(prog="python -m flowkit.report", description="Write report.html of a run.")
+    parser.add_argument("run", type=Path, help="the folder of a run, as batch.py writes it")
+    parser.add_argument("baseline", type=Path, nargs="?", help="the folder of an earlier run to compare with")
+    options = parser.parse_args(arguments)
+    try:
+        print(write_report(options.run, options.baseline))
+    except BadInputError as error:
+        print(f"report: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,81 @@
+"""What a run looks like in a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabulate import tabulate
+from wcwidth import wcswidth
+
+from flowkit.base.text import in_one_line
+from flowkit.data.rows import Row
+
+SHOWN_ROWS, SHOWN_TEXT = 20, 140
+COLUMNS = 80
+
+
+def print_rows(rows: Sequence[Row], names: Sequence[str]) -> None:
+    """Print the first rows: question, answer or error, scores; of many statements the mean and the lowest score."""
+    answer_width = min(28, COLUMNS - 30 - sum(wcswidth(name) + 4 for name in names))  # tabulate's margins included
+    if not (fits := answer_width >= 20):
+        answer_width = 28
+    table = [
+        [
+            str(row["line"]),
+            in_one_line(row["question"], SHOWN_TEXT),
+            in_one_line(row["error"] or row["answer"], SHOWN_TEXT),
+            *([_score(row, name) for name in names] if fits else _mean_and_lowest(row)),
+        ]
+        for row in rows[:SHOWN_ROWS]
+    ]
+    headers = ["line", "question", "answer", *(names if fits else ["mean", "lowest"])]
+    align = ["right", "left", "left", *["right"] * (len(headers) - 3)]
+    print(tabulate(table, headers, maxcolwidths=[None, 20, answer_width], disable_numparse=True, colalign=align))
+    if len(rows) > SHOWN_ROWS:
+        print(f"... and {len(rows) - SHOWN_ROWS} more lines")
+
+
+def print_figures(figures: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Print the metrics: a mean never without its counts."""
+    kinds = ("average", "scored", "unscored", "share_4_up", "lowest", "highest")
+    table = [[name, *(_figure(figures.get(f"{kind}_{name}")) for kind in kinds)] for name in names]
+    headers = ["statement", "average", "scored", "unscored", "4 or 5", "lowest", "highest"]
+    align = ["left", *["right"] * len(kinds)]
+    print(f"\n{tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align)}\n")
+    print("{total} lines: {answered} answered, {judged} judged, {failed} failed".format(**figures))
+
+
+def print_failures(rows: Sequence[Row], troubles: Sequence[str]) -> None:
+    """Print how many lines failed of which kind, the most frequent first, with an example of each; then `troubles`."""
+    counts, examples = Counter[str](), dict[str, str]()
+    for row in rows:
+        if row["error"]:
+            kind = row["error"].split(" - ")[0].split(":")[0]
+            counts[kind] += 1
+            examples.setdefault(kind, f"{in_one_line(row['error'], 200)} (line {row['line']})")
+    for kind, count in counts.most_common():
+        print(f"{count} x {examples[kind]}")
+    for trouble in troubles:
+        print(trouble)
+
+
+def _score(row: Row, name: str) -> str:
+    """Return what to show: a dash where the line has no verdict, a question mark where the judge gave no score."""
+    if not row["verdicts"] or name not in row["verdicts"]:
+        return "-"
+    score = row["verdicts"][name]["score"]
+    return "?" if score is None else str(score)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _mean_and_lowest(row: Row) -> list[str]:
+    """Return the same for all statements of a line."""
+    scores = [verdict["score"] for verdict in (row["verdicts"] or {}).values()]
+    given = [score for score in scores if score is not None]
+    missing = " ?" if None in scores else ""
+    return [f"{sum(given) / len(given):.2f}", f"{min(given)}{missing}"] if given else ["-", missing.strip() or "-"]
