@@ -17,7 +17,7 @@ LONGEST := tests/test_readme.py tests/test_survival.py tests/test_repairs.py
 .PHONY: tutorial test test-ray check bench bench-ray clean
 
 tutorial: .venv/installed
-	$(BIN)/python batch.py --data data.jsonl
+	$(BIN)/python batch.py --data data.jsonl --engine promptflow
 
 test: TESTS := -m "not ray" -n 3 --no-loadscope-reorder $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/test_*.py))
 check: TESTS := -m "not slow and not ray" -n 2
@@ -25,6 +25,7 @@ test: tutorial
 test check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy & types=$$!; \
 	$(BIN)/python -m pytest --dist loadfile $(TESTS); tests=$$?; \
 	wait $$types && exit $$tests

@@ -1,158 +1,167 @@
-"""The main job as a program: answer every line, judge every answer, print, write the results, exit honestly."""
+"""The main job as a program: answer every line, judge every answer, write the results, print them, exit honestly."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import shlex
+import os
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
-from typing import Any
 
 from check_list import EvalFlow
 from flow import ChatFlow
 from flowkit.base.errors import BadInputError
+from flowkit.base.files import told
+from flowkit.base.printing import speak_plainly
+from flowkit.data.figures import Figures, write_figures
 from flowkit.data.lines import digest_of
-from flowkit.data.rows import Row, read_rows
+from flowkit.data.records import DataInfo, Row, RunInfo
+from flowkit.data.rows import read_rows
 from flowkit.model.configuration import is_offline
 from flowkit.report.html import write_page
-from flowkit.report.terminal import print_failures, print_figures, print_rows
-from flowkit.run.engines import Engine, Here, OnRay
+from flowkit.report.terminal import print_comparison, print_failures, print_figures, print_rows
+from flowkit.run.engines import Engine, Result, engine_for
 from flowkit.run.interruption import StoppedError
-from flowkit.scores.comparison import compare, print_comparison
+from flowkit.run.options import RunOptions, read_options, resume_command
+from flowkit.scores.comparison import Comparison, compare
 from flowkit.scores.gate import Gate, Threshold, check_gate, parse_thresholds, write_junit
 
-ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED = 0, 1, 2, 3
+ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED, OUR_FAULT = 0, 1, 2, 3, 70
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run needs besides its engine, checked before anything is sent."""
+
+    options: RunOptions
+    chat_flow: ChatFlow
+    eval_flow: EvalFlow
+    thresholds: Sequence[Threshold]
+    baseline: Sequence[Row] | None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the job. Returns 0: all well; 1: a threshold is missed; 2: bad arguments or input; 3: some lines failed."""
+    """Run the job and return its exit code.
+
+    0: all well. 1: a threshold is missed. 2: bad arguments, configuration or input, nothing was sent. 3: some lines
+    failed, or results could not be written; the last line is the command that resumes. 70: a fault of ours.
+    """
     options = read_options(arguments)
-    out = options.resume or options.out
+    speak_plainly()
     try:
-        engine: Engine = OnRay(options, out) if options.engine == "ray" else Here(options, out)
+        with closing(engine_for(options)) as engine:
+            return run(engine, prepared(engine, options))
+    except BadInputError as error:
+        return complain(error, BAD_INPUT)
+    except BrokenPipeError:  # whoever read has seen enough; what was to be written is written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ALL_WELL
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{PurePath(frame.filename).name} line {frame.lineno}"
+        kept = f"what is finished is in {options.folder / 'journal.jsonl'}"
+        return complain(f"a fault of ours, at {where}: {type(error).__name__}: {error}; {kept}", OUR_FAULT)
+
+
+def prepared(engine: Engine, options: RunOptions) -> Plan:
+    """Check all that the run needs, and open its folder. Raises BadInputError; nothing has been sent then."""
+    try:
+        engine.read()
         thresholds = parse_thresholds(options.fail_under, engine.names)
         baseline = read_rows(options.baseline) if options.baseline else None
-        chat_flow, eval_flow = ChatFlow(), EvalFlow()
-        run = what_runs(options.data, chat_flow, eval_flow)
-        engine.open()
-    except (BadInputError, ValueError, OSError) as error:
-        print(f"batch.py: {error}", file=sys.stderr)
-        return BAD_INPUT
-    for finding in engine.findings:
+        plan = Plan(options, ChatFlow(), EvalFlow(), thresholds, baseline)
+        engine.open(plan.chat_flow, plan.eval_flow)
+    except OSError as error:
+        raise BadInputError(told(error)) from error
+    except ValueError as error:
+        raise BadInputError(str(error)) from error
+    for finding in (*engine.findings, *engine.notices):
         print(f"batch.py: {finding}", file=sys.stderr)
+    return plan
+
+
+def run(engine: Engine, plan: Plan) -> int:
+    """Let the engine run, write what came of it, print it, and return the exit code."""
+    options, started = plan.options, what_runs(plan)
     try:
-        rows, figures, troubles = engine.run(chat_flow, eval_flow)
+        result = engine.run()
     except StoppedError as error:
-        print(f"{error}\nto ask for what is missing:\n{resume_command(options, out)}")
-        return SOME_FAILED
-    run["finished_at"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    figures |= {"run": run}
-    print_rows(rows, engine.names)
+        return ask_to_resume(options, [str(error)])
+    except OSError as error:
+        return ask_to_resume(options, [told(error)])
+    finished_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    figures = replace(result.figures, run=replace(started, finished_at=finished_at))
+    comparison = compare(result.rows, plan.baseline) if plan.baseline is not None else None
+    required = comparison if options.no_worse_than_baseline else None
+    gate = check_gate(figures, plan.thresholds, required, options.missing)
+    page, unwritten = write(plan, result, figures, gate)
+    print_rows(result.rows, engine.names)
     print_figures(figures, engine.names)
-    print(f"answered by {chat_flow.model.name}, judged by {eval_flow.model.name}")
-    write(out, figures, engine.details)
-    gate = hold_against(thresholds, baseline, rows, figures, options)
-    if figures["failed"]:
-        print_failures(rows, troubles)
-    print(write_page(out, rows, figures, baseline, options.baseline.name if baseline is not None else ""))
-    if not figures["failed"]:
-        return ALL_WELL if gate.passed else GATE_MISSED
-    print(f"to ask for what is missing:\n{resume_command(options, out)}")
+    print_verdict(plan, result, comparison, gate)
+    if figures.failed:
+        print_failures(result.rows, result.stopped)
+    print(page)
+    if figures.failed or unwritten:
+        return ask_to_resume(options, unwritten)
+    return ALL_WELL if gate.passed else GATE_MISSED
+
+
+def what_runs(plan: Plan) -> RunInfo:
+    """Return what the figures will be of; digests tell the versions of a file apart."""
+    chat_flow, eval_flow, data = plan.chat_flow, plan.eval_flow, plan.options.data
+    return RunInfo(
+        answered_by=chat_flow.model.name,
+        judged_by=eval_flow.model.name,
+        votes=eval_flow.votes,
+        offline=is_offline(chat_flow.model) or is_offline(eval_flow.model),
+        prompts={"chat.prompty": chat_flow.prompt.digest, "eval_checklist.prompty": eval_flow.prompt.digest},
+        data=DataInfo(PurePath(data).name, digest_of(Path(data))),
+        engine=plan.options.engine,
+    )
+
+
+def write(plan: Plan, result: Result, figures: Figures, gate: Gate) -> tuple[Path, list[str]]:
+    """Write figures, page and JUnit report; return the page's path, and a line for each file that could not be."""
+    options, folder, unwritten = plan.options, plan.options.folder, list[str]()
+    baseline_name = options.baseline.name if options.baseline else ""
+
+    def attempt(write_file: Callable[[], object]) -> None:
+        try:
+            write_file()
+        except OSError as error:
+            unwritten.append(told(error))
+
+    attempt(lambda: write_figures(folder, figures))
+    attempt(lambda: write_page(folder, result.rows, figures, plan.baseline, baseline_name))
+    if (junit := options.junit) is not None:
+        attempt(lambda: write_junit(junit, result.rows, gate, PurePath(options.data).name))
+    return folder / "report.html", unwritten
+
+
+def print_verdict(plan: Plan, result: Result, comparison: Comparison | None, gate: Gate) -> None:
+    """Print who answered, where the files are, and how the run stands beside its baseline and thresholds."""
+    folder = plan.options.folder
+    print(f"answered by {plan.chat_flow.model.name}, judged by {plan.eval_flow.model.name}")
+    print(f"{folder / result.details} and {folder / 'metrics.json'} written")
+    if comparison:
+        print_comparison(comparison)
+    if gate.checks:
+        print(*gate.lines, sep="\n")
+
+
+def ask_to_resume(options: RunOptions, causes: Sequence[str]) -> int:
+    """Print why something is missing, and as the last line the command that asks for it."""
+    print(*causes, f"to ask for what is missing:\n{resume_command(options, sys.argv[0])}", sep="\n")
     return SOME_FAILED
 
 
-def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line; argparse exits with 2 and says what it expected."""
-    parser = argparse.ArgumentParser(description="Answer every line of a data file, judge every answer, sum up.")
-    option = parser.add_argument
-    option("--data", default="data.jsonl", help="JSONL, CSV or TSV: question, chat_history, statements (data.jsonl)")
-    option("--out", type=Path, default=Path("out"), help="the folder for details.jsonl and metrics.json (out)")
-    option("--resume", type=Path, metavar="DIR", help="go on with the run in that folder: ask only for what is missing")
-    option("--concurrency", type=at_least_one, default=16, metavar="N", help="lines and requests in flight (16)")
-    option("--line-timeout", type=at_least_one, default=600, metavar="S", help="seconds for one line (600)")
-    option("--quiet", action="store_true", help="no progress bars")
-    option(
-        "--engine", choices=["local", "ray"], default="local", help="ray: worker processes, on many machines (local)"
-    )
-    option("--address", metavar="RAY", help="of a running Ray cluster, or auto; otherwise one is started here")
-    option("--workers", type=at_least_one, metavar="N", help="Ray's worker processes (one a CPU)")
-    option(
-        "--format", choices=["jsonl", "parquet"], default="jsonl", help="of the rows that Ray's workers write (jsonl)"
-    )
-    option("--fail-under", action="append", default=[], metavar="NAME=X", help="exit 1 if that average is below X")
-    option("--missing", choices=["skip", "worst"], default="skip", help="worst: a missing score counts as 1 (skip)")
-    option("--baseline", type=Path, metavar="DIR", help="compare with the run in that folder")
-    option("--no-worse-than-baseline", action="store_true", help="exit 1 if a statement is worse than there")
-    option("--junit", type=Path, metavar="FILE", help="write a JUnit report")
-    options = parser.parse_args(arguments)
-    if options.no_worse_than_baseline and not options.baseline:
-        parser.error("--no-worse-than-baseline needs --baseline DIR")
-    if options.engine != "ray" and (options.address or options.workers or options.format != "jsonl"):
-        parser.error("--address, --workers and --format need --engine ray")
-    return options
-
-
-def at_least_one(text: str) -> int:
-    """Read a count for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
-    return int(text)
-
-
-def what_runs(data: str, chat_flow: ChatFlow, eval_flow: EvalFlow) -> dict[str, Any]:
-    """Return what the figures will be of; digests tell the versions of a file apart."""
-    return {
-        "answered_by": chat_flow.model.name,
-        "judged_by": eval_flow.model.name,
-        "votes": eval_flow.votes,
-        "offline": is_offline(chat_flow.model) or is_offline(eval_flow.model),
-        "prompts": {"chat.prompty": chat_flow.prompt.digest, "eval_checklist.prompty": eval_flow.prompt.digest},
-        "data": {"file": PurePath(data).name, "sha256": digest_of(Path(data))},
-    }
-
-
-def write(out: Path, figures: dict[str, Any], details: str) -> None:
-    """Write the metrics, and say where the rows are."""
-    (out / "metrics.json").write_text(json.dumps(figures, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{out / details} and {out / 'metrics.json'} written")
-
-
-def hold_against(
-    thresholds: Sequence[Threshold],
-    baseline: Sequence[Row] | None,
-    rows: Sequence[Row],
-    figures: dict[str, Any],
-    options: argparse.Namespace,
-) -> Gate:
-    """Compare with the baseline and the thresholds, print both, and write the JUnit report, as far as asked for."""
-    comparison = compare(rows, baseline) if baseline is not None else None
-    if comparison:
-        print_comparison(comparison)
-    gate = check_gate(figures, thresholds, comparison if options.no_worse_than_baseline else None, options.missing)
-    if gate.checks:
-        print(*gate.lines, sep="\n")
-    if options.junit:
-        write_junit(options.junit, rows, gate, PurePath(options.data).name)
-    return gate
-
-
-def resume_command(options: argparse.Namespace, out: Path) -> str:
-    """Return the command that asks for what is missing."""
-    words = ["python", sys.argv[0], "--data", options.data, "--resume", str(out)]
-    words += ["--concurrency", str(options.concurrency)]
-    if options.engine == "ray":
-        words += ["--engine", "ray", "--format", options.format]
-        words += ["--address", options.address] if options.address else []
-        words += ["--workers", str(options.workers)] if options.workers else []
-    words += ["--missing", options.missing] if options.missing != "skip" else []
-    words += [word for text in options.fail_under for word in ("--fail-under", text)]
-    words += ["--baseline", str(options.baseline)] if options.baseline else []
-    words += ["--no-worse-than-baseline"] if options.no_worse_than_baseline else []
-    words += ["--junit", str(options.junit)] if options.junit else []
-    return shlex.join(words)
+def complain(what: object, code: int) -> int:
+    """Print one line to the standard error output."""
+    print(f"batch.py: {what}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

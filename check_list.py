@@ -64,6 +64,22 @@ class EvalFlow:
             tracing.record_output(span, results)
         return results
 
+    async def verdict(self, answer: str, statement: str, parent=None):  # type: ignore
+        from flowkit.data.records import Verdict, record
+
+        return record(Verdict, await judge(self.model, self.prompt, answer, statement, EXAMPLES, self.votes, parent))
+
+    @property
+    def fingerprint(self) -> list[Any]:
+        return [self.model.name, self.prompt.digest, self.votes]
+
+    def limited(self, at_once: int) -> Any:
+        from copy import copy
+
+        flow = copy(self)
+        flow.model = self.model.limited(at_once)
+        return flow
+
     def __aggregate__(self, line_results: list) -> dict:  # type: ignore[type-arg]
         """Return `average_<name>` for every statement name, the counts that make it honest, and `total`."""
         return metrics.summary(line_results)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from copy import copy
 from pathlib import Path
 from typing import Any, Optional
 
@@ -30,6 +31,17 @@ class ChatFlow:
         self.max_total_token = int(max_total_token)  # promptflow's command line passes its default as text
         self.prompt = Prompt.load(BASE_DIR / "chat.prompty")
         load_vocabulary(self.model.name)
+
+    @property
+    def fingerprint(self) -> list[Any]:
+        """What an answer depends on besides question and history; not the address: a server may have moved."""
+        return [self.model.name, self.prompt.digest, self.max_total_token]
+
+    def limited(self, at_once: int) -> Any:
+        """Return a copy that has at most `at_once` requests in flight, and slows down when the service asks for it."""
+        flow = copy(self)
+        flow.model = self.model.limited(at_once)
+        return flow
 
     # `-> str` is what promptflow wants to see of a flow that streams text; it is an async generator.
     async def __call__(self, question: str = "What is ChatGPT?", chat_history: Optional[list] = None) -> str:  # type: ignore

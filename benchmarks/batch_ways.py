@@ -116,11 +116,11 @@ def run_bare(data: Path, at_once: int, clock: Clock) -> Results:
 def run_ours(data: Path, at_once: int, clock: Clock) -> Results:
     """The program batch.py from its imports to its end, with a job that is timed."""
     import promptflow.client  # noqa: F401 - batch.py imports it amid the job
+    from flowkit.run.job import Job
 
     import batch
     from flowkit.data.rows import Row
     from flowkit.run import engines
-    from flowkit.run.job import Job
 
     class TimedJob(Job):
         def run(self) -> list[Row]:

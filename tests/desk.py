@@ -12,7 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from flowkit.data.rows import Row, read_rows
+from flowkit.data.records import plain
+from flowkit.data.rows import read_rows
 from tests.chat_server import Answer, ChatServer
 from tests.conftest import new_home
 
@@ -31,8 +32,8 @@ def healthy(body: dict[str, Any]) -> Answer:
 class Desk:
     """A folder with a data file, an empty home, and the environment that leads to the server."""
 
-    def __init__(self, folder: Path, server: ChatServer, lines: int) -> None:
-        self.folder, self.server, self.lines = folder, server, lines
+    def __init__(self, folder: Path, server: ChatServer, lines: int, engine: str = "local") -> None:
+        self.folder, self.server, self.lines, self.engine = folder, server, lines, engine
         rows = [{"question": f"Question {i}?", "statements": STATEMENTS} for i in range(lines)]
         (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         self.environment = {**os.environ, **new_home(folder / "home"), "OPENAI_BASE_URL": server.base_url}
@@ -40,7 +41,8 @@ class Desk:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start the program."""
-        command = [sys.executable, str(PROJECT / "batch.py"), *arguments]
+        engine = [] if "--engine" in arguments else ["--engine", self.engine]
+        command = [sys.executable, str(PROJECT / "batch.py"), *arguments, *engine]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, **pipes)  # type: ignore[call-overload,no-any-return]
 
@@ -50,9 +52,9 @@ class Desk:
         printed, _ = running.communicate(timeout=120)
         return running.returncode, printed
 
-    def rows(self, out: str = "out") -> list[Row]:
-        """Return the details."""
-        return list(read_rows(self.folder / out))
+    def rows(self, out: str = "out") -> list[dict[str, Any]]:
+        """Return the details as plain JSON."""
+        return [plain(row) for row in read_rows(self.folder / out)]
 
     def metrics(self, out: str = "out") -> dict[str, Any]:
         """Return the metrics."""
@@ -62,6 +64,8 @@ class Desk:
     def statuses(self) -> Counter[str]:
         """Return how many of promptflow's runs have which status."""
         database = Path(self.environment["PF_HOME_DIRECTORY"]) / "pf.sqlite"
+        if not database.exists():
+            return Counter()
         with closing(sqlite3.connect(database)) as connection:
             return Counter(status for (status,) in connection.execute("select status from run_info"))
 

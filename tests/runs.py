@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import batch
-from flowkit.data.rows import Row, write_rows
+from flowkit.data.figures import write_figures
+from flowkit.data.records import Row, RunInfo, record
+from flowkit.data.rows import write_rows
 from flowkit.scores.sums import sum_up
 
 WORDS = ["answer", "chunk", "context", "evaluates", "flow", "judge", "large", "lists", "model", "prompt", "verdict"]
@@ -41,7 +43,7 @@ def row(line: int, statements: Mapping[str, str], scores: Sequence[int | None], 
         **{"waited_s": 0.01, "first_chunk_s": first_s, "total_s": first_s + 2 * chance.random(), "chunks": 40},
         **{"chunks_per_s": 40.0, "tokens_per_s": 55.0},
     }
-    return {
+    found = {
         "line": line,
         "question": f"Question {line}: {text(asked, 12)}?",
         "chat_history": [],
@@ -55,16 +57,17 @@ def row(line: int, statements: Mapping[str, str], scores: Sequence[int | None], 
         "error": None,
         **more,
     }
+    return record(Row, found)
 
 
 def failed(line: int, statements: Mapping[str, str], error: str = "APIConnectionError: lost") -> Row:
     """Return a line that got no answer."""
-    nothing = dict.fromkeys(("history_dropped", "answer", "finish_reason", "tokens", "timing", "verdicts"))
-    return {**row(line, statements, [None] * len(statements)), **nothing, "error": error}
+    asked = row(line, statements, [None] * len(statements))
+    return Row(line, asked.question, asked.chat_history, statements=dict(statements), error=error)
 
 
 def write_run(folder: Path, rows: Sequence[Row], **run: Any) -> Path:
     """Write the folder of a run and return it."""
     write_rows(folder / "details.jsonl", rows)
-    batch.write(folder, {**sum_up(rows), "run": {**RUN, **run}}, "details.jsonl")
+    write_figures(folder, replace(sum_up(rows), run=record(RunInfo, {**RUN, **run})))
     return folder

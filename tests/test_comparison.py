@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,20 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowkit.data.rows import Row
-from flowkit.scores.comparison import Comparison, Difference, compare, print_comparison
+from flowkit.data.records import Row, Verdict
+from flowkit.report.terminal import print_comparison
+from flowkit.scores.comparison import Comparison, Difference, compare
 
 UNDECIDED = "no difference that this many lines can show"
 
 
 def row(question: str = "Q?", *, history: list[Any] | None = None, **scores: int | None) -> Row:
-    verdicts = {name: {"score": score, "explanation": ""} for name, score in scores.items()}
+    verdicts = {name: Verdict(score) for name, score in scores.items()}
     statements = {name: f"It is {name}." for name in scores}
-    return {"question": question, "chat_history": history or [], "statements": statements, "verdicts": verdicts}
+    return Row(1, question, history or [], statements=statements, verdicts=verdicts)
 
 
 def failed(question: str, *names: str) -> Row:
-    return {**row(question, **dict.fromkeys(names)), "verdicts": None, "error": "lost"}
+    return replace(row(question, **dict.fromkeys(names)), verdicts=None, error="lost")
 
 
 def run_of(scores: list[int]) -> list[Row]:
@@ -86,7 +88,7 @@ OTHERS = [
     row("Another?", good=4),
     row("Q?", good=4, short=4),
     row("Q?", history=TURN, good=4),
-    {**row("Q?", good=4), "statements": {"good": "It is very good."}},
+    replace(row("Q?", good=4), statements={"good": "It is very good."}),
 ]
 
 
@@ -97,8 +99,7 @@ def test_another_question_statement_or_history_is_another_line(other: Row) -> No
 
 
 def test_rows_of_a_former_version_carry_no_history_and_find_their_partners() -> None:
-    before = row("Q?", good=3)
-    del before["chat_history"]
+    before = replace(row("Q?", good=3), chat_history=None)
     assert compare([row("Q?", history=TURN, good=4)], [before]).differences["good"].mean == 1
 
 

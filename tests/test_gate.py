@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.scores import metrics
+from flowkit.data.figures import Figures
+from flowkit.data.records import Row
 from flowkit.scores.comparison import Comparison, Difference
 from flowkit.scores.gate import Check, Gate, Threshold, check_gate, parse_thresholds, write_junit
+from flowkit.scores.metrics import mean_of
 
 UNDECIDED = "no difference that this many lines can show"
 KNOWN = ["correctness", "a=b", "", "consise"]
-Figures = dict[str, float | int]
+NOTHING = Figures({}, 0, 0, 0, 0)
 
 THRESHOLDS = [
     ("correctness=4", Threshold("correctness", 4)),
@@ -44,7 +47,7 @@ BAD_THRESHOLDS = [
 
 
 def figures_of(*scores: int | None, name: str = "correctness") -> Figures:
-    return metrics.summary([{name: {"score": score}} for score in scores])
+    return replace(NOTHING, statements={name: mean_of(scores)} if scores else {})
 
 
 def compared(**differences: tuple[float | None, str]) -> Comparison:
@@ -139,7 +142,7 @@ BASELINES = [
 
 @pytest.mark.parametrize(("difference", "line"), BASELINES)
 def test_the_baseline_decides_as_the_table_says(difference: tuple[float | None, str], line: str) -> None:
-    assert check_gate({}, [], compared(a=difference)).lines[0] == line
+    assert check_gate(NOTHING, [], compared(a=difference)).lines[0] == line
 
 
 def test_one_statement_that_is_worse_than_in_the_baseline_is_enough() -> None:
@@ -149,7 +152,7 @@ def test_one_statement_that_is_worse_than_in_the_baseline_is_enough() -> None:
 
 
 def test_a_baseline_of_other_lines_is_not_met() -> None:
-    gate = check_gate({}, [], compared())
+    gate = check_gate(NOTHING, [], compared())
     assert gate.lines[0] == "no statement of any line is in the baseline too: missed"
 
 
@@ -162,8 +165,8 @@ def test_a_name_of_several_lines_stays_on_one() -> None:
     assert gate.lines[0] == "a b c: 5.00 of at least 4, 1 of 1 lines scored: met"
 
 
-def row(number: int, question: str, error: str | None = None) -> dict[str, Any]:
-    return {"line": number, "question": question, "error": error}
+def row(number: int, question: str, error: str | None = None) -> Row:
+    return Row(number, question, error=error)
 
 
 def read(path: Path) -> ElementTree.Element:

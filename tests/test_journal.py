@@ -8,32 +8,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.run.journal import Journal, key_of
+from flowkit.data.records import JournalEntry, Verdict
+from flowkit.run.journal import Journal
+from flowkit.run.keys import key_of
 
 
-def reread(path: Path) -> dict[str, dict[str, object]]:
+def entry(key: str, said: str) -> JournalEntry:
+    return JournalEntry(key, "line", verdict=Verdict(4, said))
+
+
+def reread(path: Path) -> dict[str, JournalEntry]:
     with Journal(path, resume=True) as journal:
         return journal.finished
 
 
 def test_what_was_appended_is_there_for_the_next_run_while_the_file_is_still_open(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.jsonl", resume=False) as journal:
-        journal.append("one", {"output": "Größe\u2028\ud83d"})
-        assert reread(journal.path) == {"one": {"output": "Größe\u2028\ud83d"}}
+        journal.append(entry("one", "Größe\u2028\ud83d"))
+        assert reread(journal.path) == {"one": entry("one", "Größe\u2028\ufffd")}
 
 
 @pytest.mark.parametrize("kept", range(1, 40, 3))
 def test_a_torn_last_line_is_passed_over_and_writing_goes_on(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "journal.jsonl"
     with Journal(path, resume=False) as journal:
-        journal.append("one", {"output": 1})
+        journal.append(entry("one", "1"))
         whole = path.read_bytes()
-        journal.append("two", {"output": "a longer line than the first"})
+        journal.append(entry("two", "a longer line than the first"))
     path.write_bytes(path.read_bytes()[: len(whole) + kept])
     with Journal(path, resume=True) as journal:
         assert set(journal.finished) == {"one"}
-        journal.append("three", {"output": 3})
-    assert reread(path) == {"one": {"output": 1}, "three": {"output": 3}}
+        journal.append(entry("three", "3"))
+    assert reread(path) == {"one": entry("one", "1"), "three": entry("three", "3")}
 
 
 def test_a_new_run_begins_anew_and_keeps_the_last_journal(tmp_path: Path) -> None:
@@ -41,9 +47,9 @@ def test_a_new_run_begins_anew_and_keeps_the_last_journal(tmp_path: Path) -> Non
     for output in ("first", "second"):
         with Journal(path, resume=False) as journal:
             assert journal.finished == {}
-            journal.append("one", {"output": output})
-    assert reread(path) == {"one": {"output": "second"}}
-    assert reread(path.with_suffix(".previous.jsonl")) == {"one": {"output": "first"}}
+            journal.append(entry("one", output))
+    assert reread(path) == {"one": entry("one", "second")}
+    assert reread(path.with_suffix(".previous.jsonl")) == {"one": entry("one", "first")}
 
 
 def test_a_run_that_never_was_cannot_be_resumed(tmp_path: Path) -> None:

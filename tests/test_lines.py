@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowkit.base.errors import BadInputError
-from flowkit.data.lines import Line, read_lines
+from flowkit.data.lines import read_lines
+from flowkit.data.records import Line
 
 TURN = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 ROWS: list[dict[str, Any]] = [

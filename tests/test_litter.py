@@ -44,7 +44,14 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def batch(home: Path, folder: Path, **variables: str) -> None:
     variables |= {"HOME": str(home), "PF_HOME_DIRECTORY": str(home / ".promptflow")}
     variables["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    command = [sys.executable, str(PROJECT / "batch.py"), "--data", str(PROJECT / "data.jsonl")]
+    command = [
+        sys.executable,
+        str(PROJECT / "batch.py"),
+        "--data",
+        str(PROJECT / "data.jsonl"),
+        "--engine",
+        "promptflow",
+    ]
     subprocess.run(command, cwd=folder, env={**os.environ, **variables}, check=True, capture_output=True)
 
 

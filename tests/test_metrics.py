@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.scores.metrics import Mean, Tally, flat, mean_of, merged, per_statement, summary, t_quantile_975, tallies
+from flowkit.data.figures import Mean
+from flowkit.scores.metrics import Tally, flat, mean_of, merged, per_statement, summary, t_quantile_975, tallies
 
 PREFIXES = ["average", "scored", "unscored", "share_4_up", "lowest", "highest", "ci95_low", "ci95_high"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from wcwidth import wcswidth
 
-from flowkit.data.rows import Row
+from flowkit.data.records import Row
 from flowkit.report.terminal import print_failures, print_figures, print_rows
 from flowkit.scores.sums import sum_up
 from tests.runs import failed, row
@@ -22,7 +22,7 @@ RUNS = {
 
 
 def printed(rows: list[Row], capsys: pytest.CaptureFixture[str]) -> str:
-    names = list(rows[0]["statements"])
+    names = list(rows[0].statements)
     print_rows(rows, names)
     print_figures(sum_up(rows), names)
     return capsys.readouterr().out

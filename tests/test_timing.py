@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flow import ChatFlow
-from flowkit.bridge.entry import AnswerEntry, Outcomes
+from flowkit.data.records import Line, Times, plain
 from flowkit.model.completion import Reply
 from flowkit.run.interruption import Interruption
 from flowkit.run.journal import Journal
+from flowkit.run.keys import tasks_of
+from flowkit.run.worker import LineWorker
 from flowkit.scores.times import lengths, percentiles
 from tests.chat_server import Answer, ChatServer
 from tests.test_flow import at
@@ -75,20 +77,20 @@ def test_a_line_keeps_what_it_took_and_how_much_history_went(
 ) -> None:
     server.usual = Answer(counts=counts, finish="length")
     with Journal(tmp_path / "journal.jsonl", resume=False) as journal:
-        outcomes = Outcomes({0: "key"}, journal, Interruption(), None)
-        entry = AnswerEntry(ChatFlow(at(server)), outcomes)
-        asyncio.run(entry(0, "Hello?", HISTORY))
-    record = outcomes.records()[0]
-    assert record["output"] == "Hello there."
-    assert record["tokens"] == tokens
-    assert (record["finish_reason"], record["history_dropped"]) == ("length", 2)
-    assert record["timing"]["chunks"] == 3
+        flow, line = ChatFlow(at(server)), Line(1, "Hello?", HISTORY, {})
+        worker = LineWorker(flow, None, journal, Interruption(), None)
+        answer = asyncio.run(worker.answer(tasks_of([line], flow)[0]))
+    assert answer
+    assert answer.text == "Hello there."
+    assert plain(answer.tokens) == tokens
+    assert (answer.finish_reason, answer.history_dropped) == ("length", 2)
+    assert answer.timing.chunks == 3
 
 
 @given(st.lists(st.floats(0, 1e3), min_size=1))
 def test_the_percentiles_are_numpys(values: list[float]) -> None:
     values = [float(f"{value:.3g}") for value in values]
-    found = percentiles(lengths({"total_s": value, "first_chunk_s": None} for value in values))
-    assert set(found) == {"total_s"}
-    assert found["total_s"]["p50"] == pytest.approx(np.percentile(values, 50), abs=1e-4)
-    assert found["total_s"]["p95"] == pytest.approx(np.percentile(values, 95), abs=1e-4)
+    found = percentiles(lengths(Times("", 0.0, None, value, 1, None, None) for value in values))
+    assert set(found) == {"waited_s", "total_s"}
+    assert found["total_s"].p50 == pytest.approx(np.percentile(values, 50), abs=1e-4)
+    assert found["total_s"].p95 == pytest.approx(np.percentile(values, 95), abs=1e-4)

@@ -17,6 +17,10 @@ def check_text(text: Any, where: str) -> None:
         ) from None
 
 
+def clean(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def shown(value: Any, limit: int = 40) -> str:
     """Return the start of `value` as Python writes it."""
     return _start(repr(value), limit)

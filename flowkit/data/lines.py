@@ -7,30 +7,17 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
 
 from flowkit.base.errors import BadInputError
 from flowkit.base.text import check_text, shown
+from flowkit.data.records import Line
 from flowkit.data.statements import read_statements
-from flowkit.prompt.history import Message, checked, read_history
+from flowkit.prompt.history import checked, read_history
 
 T = TypeVar("T")
 EXAMPLE = '{"question": "What is Prompt flow?"}'
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line: what is asked, after which history, and what the answer is judged by.
-
-    number: 1 for the first line of the file, as an editor shows it; in a table, that of the row's last line.
-    """
-
-    number: int
-    question: str
-    chat_history: list[Message]
-    statements: dict[str, str]
 
 
 def read_lines(path: Path) -> list[Line]:

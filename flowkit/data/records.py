@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,6 +17,7 @@ from flowkit.prompt.history import Message
 
 T = TypeVar("T")
 FORMAT = 2  # of the files in a run's folder; format 1 had other journal keys and is still read
+ENDINGS = {"length": "cut", "content_filter": "filtered"}  # by finish_reason
 OMIT_NONE: Mapping[str, Any] = {"omit_none": True}  # a field that is left out of the JSON where it is None
 
 
@@ -127,6 +128,15 @@ class Row:
     statements: dict[str, str] = field(default_factory=dict)
     error: str | None = None
 
+    @property
+    def ending(self) -> str | None:
+        """How the answer ended if not as it should: "empty", "refused", "cut" or "filtered", a field of `Endings`."""
+        if self.answer is None:
+            return None
+        if not self.answer.strip():
+            return "empty"
+        return "refused" if self.refused else ENDINGS.get(self.finish_reason or "")
+
     def score(self, name: str) -> int | None:
         """Return the score of the statement `name`; None where it is not judged or not scored."""
         verdict = (self.verdicts or {}).get(name)
@@ -178,7 +188,7 @@ def plain(value: Any) -> Any:
     if is_dataclass(value):
         return {
             name: plain(each)
-            for name, omit in _layout(type(value))
+            for name, omit in _layout(value.__class__)
             if (each := getattr(value, name)) is not None or not omit
         }
     if isinstance(value, Mapping):
@@ -192,7 +202,7 @@ def record(kind: type[T], found: object) -> T:
     Raises ValueError that names the first field that is missing or wrong.
     """
     try:
-        made: T = _adapter(kind).validate_python(found)
+        made: T = _adapter(cast(Any, kind)).validate_python(found)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or kind.__name__
@@ -201,7 +211,7 @@ def record(kind: type[T], found: object) -> T:
 
 
 @lru_cache(maxsize=32)
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
 from flowkit.base.files import write_whole
 from flowkit.base.scale import as_score
-from flowkit.base.text import shown
+from flowkit.base.text import clean, shown
 from flowkit.data.lines import read_objects
+from flowkit.data.records import Row, plain, record
 
-Row = dict[str, Any]
+EXAMPLE = '{"question": "...", "statements": {}, "verdicts": {}}'
+NUMBERS = ("line", "history_dropped")
+TEXTS = ("question", "answer", "finish_reason", "model", "error")
 JSON_COLUMNS = ("chat_history", "tokens", "timing", "verdicts", "statements")
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write rows whole or not at all. A column of a Parquet file that holds more than a value is JSON text."""
     if path.suffix == ".parquet":
         import pyarrow as pa  # comes with Ray
         from pyarrow import parquet
 
-        flat = [{name: _cell(value) for name, value in row.items()} for row in rows]
+        flat = [{name: _cell(value) for name, value in plain(row).items()} for row in rows]
         buffer = pa.BufferOutputStream()
         parquet.write_table(pa.Table.from_pylist(flat, _schema()), buffer)
         write_whole(path, buffer.getvalue().to_pybytes())
     else:
-        write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+        write_whole(path, clean("".join(json.dumps(plain(row), ensure_ascii=False) + "\n" for row in rows)).encode())
 
 
 def read_rows(folder: Path) -> Sequence[Row]:
-    """Return the rows of a run from its folder. Raises BadInputError for the first that is none."""
+    """Return the rows of a run from its folder, of format 1 too. Raises BadInputError for the first that is none."""
     whole, shards = folder / "details.jsonl", row_files(folder)
     if shards and not whole.exists():  # whoever writes shards removes the one file of a run before
         return StoredRows(shards)
-    return read_objects(whole, _row, '{"question": "...", "statements": {}, "verdicts": {}}')
+    return read_objects(whole, read_row, EXAMPLE)
 
 
 class StoredRows(Sequence[Row]):
@@ -54,7 +57,7 @@ class StoredRows(Sequence[Row]):
 
     def __iter__(self) -> Iterator[Row]:
         for path in self._paths:
-            yield from _read_rows(path)
+            yield from _read_shard(path)
 
     @overload
     def __getitem__(self, place: int) -> Row: ...
@@ -71,7 +74,11 @@ def row_files(folder: Path) -> list[Path]:
     return sorted(path for path in (folder / "details").glob("*") if path.suffix in (".jsonl", ".parquet"))
 
 
-def _row(number: int, fields: dict[str, Any]) -> Row:
+def read_row(number: int, fields: dict[str, Any]) -> Row:
+    """Return the row that JSON `fields` hold; rows of former versions lack some. number: where it has no line number.
+
+    Raises ValueError or TypeError where it is none.
+    """
     for name, kinds in {"question": str, "statements": dict, "verdicts": dict | None}.items():
         if name not in fields:
             raise ValueError(f"{name!r} is missing; expected a row as batch.py writes it")
@@ -82,25 +89,29 @@ def _row(number: int, fields: dict[str, Any]) -> Row:
             raise TypeError(f"verdict {shown(name)} must be an object with a score, got {shown(verdict)}")
         if (score := verdict.get("score")) is not None and as_score(score) is None:
             raise ValueError(f"verdict {shown(name)}: score must be a whole number from 1 to 5, got {shown(score)}")
-    return {"line": number, "answer": None, "error": None, **fields}
+    return record(Row, {"line": number, **fields})
 
 
-def _read_rows(path: Path) -> Iterator[Row]:
+def _read_shard(path: Path) -> Iterator[Row]:
     if path.suffix == ".parquet":
         from pyarrow import parquet
 
         for row in parquet.read_table(path).to_pylist():
-            yield {name: json.loads(value) if name in JSON_COLUMNS and value else value for name, value in row.items()}
+            found = {
+                name: json.loads(value) if name in JSON_COLUMNS and value else value for name, value in row.items()
+            }
+            yield record(Row, found)
     else:
-        yield from map(json.loads, path.read_bytes().splitlines())
+        for text in path.read_bytes().splitlines():
+            yield record(Row, json.loads(text))
 
 
 def _schema() -> Any:
     """Return the types of a Parquet file's columns, the same in every shard."""
     import pyarrow as pa
 
-    numbers, texts = ("line", "history_dropped"), ("question", "answer", "finish_reason", "error", *JSON_COLUMNS)
-    return pa.schema([*((name, pa.int64()) for name in numbers), *((name, pa.string()) for name in texts)])
+    columns = [(name, pa.int64()) for name in NUMBERS] + [(name, pa.string()) for name in (*TEXTS, *JSON_COLUMNS)]
+    return pa.schema([*columns, ("refused", pa.bool_())])
 
 
 def _cell(value: Any) -> Any:

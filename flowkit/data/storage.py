@@ -12,7 +12,8 @@ import pyarrow as pa
 from pyarrow import fs, parquet
 
 from flowkit.base.errors import BadInputError
-from flowkit.data.lines import Line, lines_in, rows_in
+from flowkit.data.lines import lines_in, rows_in
+from flowkit.data.records import Line
 
 KINDS = (".jsonl", ".csv", ".tsv", ".parquet")
 ROWS_AT_ONCE = 1000  # of a Parquet file, in memory

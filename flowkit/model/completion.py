@@ -47,6 +47,8 @@ class Reply:
     format: str = ""
     messages: list[Message] = field(default_factory=list)
     dropped: int = 0
+    model: str | None = None
+    refused: bool = False
     timing: Timing = field(default_factory=Timing)
 
 

@@ -16,7 +16,7 @@ from dotenv import dotenv_values, find_dotenv
 
 DEFAULT_MODEL = "gpt-4o-mini"
 DEFAULT_AZURE_API_VERSION = "2024-10-21"
-PROJECT = Path(__file__).absolute().parent.parent
+PROJECT = Path(__file__).absolute().parents[2]
 
 
 class OfflineModelWarning(UserWarning):
@@ -51,6 +51,10 @@ class Model:
 
     name: str
     service: Service
+
+    def limited(self, at_once: int) -> Model:
+        """Return the same model with at most `at_once` requests in flight at its service."""
+        return replace(self, service=replace(self.service, max_in_flight=at_once))
 
 
 def resolve(

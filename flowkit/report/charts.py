@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from markupsafe import Markup
+
+from flowkit.data.figures import Mean
+from flowkit.data.records import Times
 
 WIDTH, HEIGHT = 176, 24  # of a statement's chart
 LEFT, SCALE = 12, (WIDTH - 24) / 4  # where 1 is, and how far each whole number from the next
 COURSE_WIDTH, COURSE_HEIGHT, MARGIN = 560, 200, 52
 
 
-def mean_chart(figures: Mapping[str, Any]) -> Markup:
-    """Draw a mean from 1 to 5, its interval, and the bounds that missing scores leave.
-
-    figures: mean, ci95_low, ci95_high, lowest, highest; each may be None.
-    """
+def mean_chart(mean: Mean) -> Markup:
+    """Draw a mean from 1 to 5, its interval, and the bounds that missing scores leave."""
     parts = [Markup('<line class="tick" x1="{0}" x2="{0}" y1="2" y2="22"/>').format(_x(score)) for score in range(1, 6)]
-    if figures["lowest"] is not None:
-        left, right = _x(figures["lowest"]), _x(figures["highest"])
+    if mean.lowest is not None and mean.highest is not None:
+        left, right = _x(mean.lowest), _x(mean.highest)
         bar = Markup('<rect class="bounds" x="{}" y="7" width="{}" height="10" rx="2"/>')
         parts.append(bar.format(left, round(max(right - left, 0), 1)))
-    if figures["ci95_low"] is not None:
-        ends = [_x(min(max(figures[end], 0.8), 5.2)) for end in ("ci95_low", "ci95_high")]
+    if mean.ci95:
+        ends = [_x(min(max(end, 0.8), 5.2)) for end in mean.ci95]
         parts.append(Markup('<path class="interval" d="M{0} 8v8m0-4H{1}m0-4v8"/>').format(*ends))
-    if figures["mean"] is not None:
-        parts.append(Markup('<circle class="mean" cx="{}" cy="12" r="3.5"/>').format(_x(figures["mean"])))
-    said = "no score" if figures["mean"] is None else f"mean {figures['mean']:.2f} from 1 to 5"
+    if mean.mean is not None:
+        parts.append(Markup('<circle class="mean" cx="{}" cy="12" r="3.5"/>').format(_x(mean.mean)))
+    said = "no score" if mean.mean is None else f"mean {mean.mean:.2f} from 1 to 5"
     drawn = Markup("").join(parts)
     return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(WIDTH, HEIGHT, said, drawn)
 
@@ -40,21 +39,21 @@ def axis() -> Markup:
     )
 
 
-def course_chart(timings: Sequence[Mapping[str, Any]], every: int = 1) -> Markup:
+def course_chart(timings: Sequence[Times], every: int = 1) -> Markup:
     """Draw each answer's seconds to its first text and to its end, in the order they were asked for.
 
     every: of how many answers `timings` has one.
     """
-    points = sorted(timings, key=lambda timing: str(timing["asked_at"]))
-    longest_s = max((timing["total_s"] or 0 for timing in points), default=0) or 1
+    points = sorted(timings, key=lambda timing: timing.asked_at)
+    longest_s = max((timing.total_s or 0 for timing in points), default=0) or 1
     across, up = COURSE_WIDTH - MARGIN - 8, COURSE_HEIGHT - MARGIN - 12
 
     def path(kind: str) -> str:
         """A point is a line of no length: a thousand of them take 15 KB."""
         places = [
-            (MARGIN + across * (i + 0.5) / len(points), COURSE_HEIGHT - MARGIN - up * timing[kind] / longest_s)
+            (MARGIN + across * (i + 0.5) / len(points), COURSE_HEIGHT - MARGIN - up * seconds / longest_s)
             for i, timing in enumerate(points)
-            if timing[kind] is not None
+            if (seconds := getattr(timing, kind)) is not None
         ]
         return "".join(f"M{x:.0f} {y:.1f}h0" for x, y in places)
 

@@ -21,8 +21,13 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from flowkit.base.errors import BadInputError
-from flowkit.data.rows import Row, read_rows
+from flowkit.base.files import write_whole
+from flowkit.base.text import clean
+from flowkit.data.figures import Figures, Mean, read_figures
+from flowkit.data.records import DataInfo, Row, RunInfo, plain
+from flowkit.data.rows import read_rows
 from flowkit.report.charts import axis, course_chart, mean_chart
+from flowkit.report.terminal import ENDED_OTHERWISE
 from flowkit.scores.comparison import compare, partners
 
 PAGE = Path(__file__).absolute().parent / "page"
@@ -30,7 +35,6 @@ MOST_LINES = 5_000  # a browser's memory is not the place for more
 NOTHING = "\N{EN DASH}"
 MOST_POINTS = 2_000  # of the plot
 LONGEST_TEXT = 20_000  # characters
-FIGURES = ("mean", "scored", "unscored", "share_4_up", "lowest", "highest", "ci95_low", "ci95_high")
 KINDS = [
     ("waited_s", "wait for its turn", "s"),
     ("first_chunk_s", "to its first text", "s"),
@@ -38,7 +42,8 @@ KINDS = [
     ("chunks_per_s", "pieces a second", ""),
     ("tokens_per_s", "tokens a second", ""),
 ]
-UNKNOWN = {"answered_by": "unknown", "judged_by": "unknown", "votes": 1, "prompts": {}, "offline": False}
+UNKNOWN = RunInfo("unknown", "unknown", votes=1, offline=False, prompts={}, data=DataInfo("a run", "unknown"))
+NOT_SCORED = Mean(None, 0, 0, None, None, None, None)
 
 
 def write_report(run: Path, baseline: Path | None = None) -> Path:
@@ -48,42 +53,43 @@ def write_report(run: Path, baseline: Path | None = None) -> Path:
     Raises BadInputError where a folder holds no run.
     """
     earlier = read_rows(baseline) if baseline else None
-    return write_page(run, read_rows(run), _figures(run), earlier, baseline.name if baseline else "")
+    return write_page(run, read_rows(run), read_figures(run), earlier, baseline.name if baseline else "")
 
 
 def write_page(
     run: Path,
     rows: Sequence[Row],
-    figures: Mapping[str, Any],
+    figures: Figures,
     earlier: Sequence[Row] | None = None,
     earlier_name: str = "",
 ) -> Path:
     """Do the same with what is in memory."""
     path = run / "report.html"
-    path.write_text(render(rows, figures, earlier, earlier_name), encoding="utf-8")
+    write_whole(path, clean(render(rows, figures, earlier, earlier_name)).encode())
     return path
 
 
-def render(rows: Sequence[Row], figures: Mapping[str, Any], earlier: Sequence[Row] | None, earlier_name: str) -> str:
+def render(rows: Sequence[Row], figures: Figures, earlier: Sequence[Row] | None, earlier_name: str) -> str:
     """Return the page. Texts of the data and of models get into it escaped, or packed and put in as text by it."""
     if earlier is not None:
         rows = list(rows)  # partners are told by identity
     comparison = compare(rows, earlier) if earlier is not None else None
     chosen = _most_worth_a_look(rows, earlier)
-    names = list(dict.fromkeys(name for row in rows for name in row["statements"]))
+    names = list(dict.fromkeys(name for row in rows for name in row.statements))
     every = 1 + len(rows) // MOST_POINTS
     style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": _number, "change": _change, "when": _when}
+    environment.filters |= {"number": _number, "change": _change, "when": _when, "chart": mean_chart}
     return environment.get_template("report.html").render(
-        run={**UNKNOWN, "data": {"file": "a run", "sha256": "unknown"}, **figures.get("run", {})},
+        run=figures.run or UNKNOWN,
         figures=figures,
-        statements=[_statement(name, figures) for name in names],
+        means={name: figures.statements.get(name, NOT_SCORED) for name in names},
+        endings=[(count, ENDED_OTHERWISE[kind]) for kind, count in plain(figures.endings).items() if count],
         comparison=comparison,
         baseline_name=earlier_name,
         axis=axis(),
         kinds=KINDS,
-        course=course_chart([row["timing"] for row in rows[::every] if row.get("timing")], every),
+        course=course_chart([row.timing for row in rows[::every] if row.timing], every),
         shown=len(chosen),
         left_out=len(rows) - len(chosen),
         # The only style and script that may take effect are these two, and nothing may be loaded from anywhere.
@@ -94,43 +100,30 @@ def render(rows: Sequence[Row], figures: Mapping[str, Any], earlier: Sequence[Ro
     )
 
 
-def _figures(run: Path) -> dict[str, Any]:
-    try:
-        figures: dict[str, Any] = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"{run / 'metrics.json'}: expected what batch.py writes: {error}") from None
-    return figures
+def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> list[dict[str, Any]]:
+    """Return the rows to show: failed, unscored, then the lowest; beside a baseline, the largest change first.
 
-
-def _statement(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = {**{kind: kind for kind in FIGURES}, "mean": "average"}
-    found: dict[str, Any] = {"scored": 0, "unscored": 0}
-    found |= {kind: figures.get(f"{prefix}_{name}", found.get(kind)) for kind, prefix in kinds.items()}
-    return {"name": name, **found, "chart": mean_chart(found)}
-
-
-def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> list[Row]:
-    """Return the rows to show: failed, unscored, then the lowest; beside a baseline, the largest change first."""
+    A row that has a partner in the baseline gets that one's answer and verdicts as `before`.
+    """
     before = {id(now): then for now, then in partners(rows, earlier)} if earlier is not None else {}
 
     def badness(row: Row) -> tuple[float, ...]:
-        scores = [verdict["score"] for verdict in (row["verdicts"] or {}).values()]
+        scores = [verdict.score for verdict in (row.verdicts or {}).values()]
         given = [score for score in scores if score is not None]
         mean = sum(given) / len(given) if given else 6
-        return -_largest_change(row, before.get(id(row))), row["error"] is None, None not in scores, mean
+        return -_largest_change(row, before.get(id(row))), row.error is None, None not in scores, mean
 
-    chosen = heapq.nsmallest(MOST_LINES, rows, key=badness)
-    return [
-        {**row, **({"before": {name: then.get(name) for name in ("answer", "verdicts")}} if then else {})}
-        for row in chosen
-        for then in [before.get(id(row))]
-    ]
+    def shown(row: Row) -> dict[str, Any]:
+        then = before.get(id(row))
+        earlier_one = {"before": {"answer": then.answer, "verdicts": plain(then.verdicts)}} if then else {}
+        return {**plain(row), "ending": row.ending, **earlier_one}
+
+    return [shown(row) for row in heapq.nsmallest(MOST_LINES, rows, key=badness)]
 
 
 def _largest_change(now: Row, then: Row | None) -> int:
-    verdicts, earlier = now["verdicts"] or {}, (then or {}).get("verdicts") or {}
-    pairs = [(verdicts[name]["score"], earlier[name]["score"]) for name in verdicts.keys() & earlier.keys()]
-    return max((abs(new - old) for new, old in pairs if None not in (new, old)), default=0)
+    pairs = [(now.score(name), then.score(name)) for name in now.verdicts or {}] if then else []
+    return max((abs(new - old) for new, old in pairs if new is not None and old is not None), default=0)
 
 
 def _packed(data: Any) -> str:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tabulate import tabulate
 from wcwidth import wcswidth
 
 from flowkit.base.text import in_one_line
-from flowkit.data.rows import Row
+from flowkit.data.figures import Figures, Mean
+from flowkit.data.records import Row
+from flowkit.scores.comparison import Comparison
 
 SHOWN_ROWS, SHOWN_TEXT = 20, 140
 COLUMNS = 80
+ENDED_OTHERWISE = {
+    "cut": "cut by the token limit",
+    "filtered": "cut by the service's content filter",
+    "refused": "a refusal",
+    "empty": "empty, and not judged",
+}
 
 
 def print_rows(rows: Sequence[Row], names: Sequence[str]) -> None:
@@ -23,9 +30,9 @@ def print_rows(rows: Sequence[Row], names: Sequence[str]) -> None:
         answer_width = 28
     table = [
         [
-            str(row["line"]),
-            in_one_line(row["question"], SHOWN_TEXT),
-            in_one_line(row["error"] or row["answer"], SHOWN_TEXT),
+            str(row.line),
+            in_one_line(row.question, SHOWN_TEXT),
+            in_one_line(row.error or _answer(row), SHOWN_TEXT),
             *([_score(row, name) for name in names] if fits else _mean_and_lowest(row)),
         ]
         for row in rows[:SHOWN_ROWS]
@@ -37,36 +44,63 @@ def print_rows(rows: Sequence[Row], names: Sequence[str]) -> None:
         print(f"... and {len(rows) - SHOWN_ROWS} more lines")
 
 
-def print_figures(figures: Mapping[str, Any], names: Sequence[str]) -> None:
-    """Print the metrics: a mean never without its counts."""
-    kinds = ("average", "scored", "unscored", "share_4_up", "lowest", "highest")
-    table = [[name, *(_figure(figures.get(f"{kind}_{name}")) for kind in kinds)] for name in names]
+def print_figures(figures: Figures, names: Sequence[str]) -> None:
+    """Print the figures: a mean never without its counts."""
+    table = [[name, *_cells(figures.statements.get(name))] for name in names]
     headers = ["statement", "average", "scored", "unscored", "4 or 5", "lowest", "highest"]
-    align = ["left", *["right"] * len(kinds)]
+    align = ["left", *["right"] * (len(headers) - 1)]
     print(f"\n{tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align)}\n")
-    print("{total} lines: {answered} answered, {judged} judged, {failed} failed".format(**figures))
+    print(f"{figures.total} lines: {figures.answered} answered, {figures.judged} judged, {figures.failed} failed")
+    for kind, what in ENDED_OTHERWISE.items():
+        if count := getattr(figures.endings, kind):
+            print(f"{count} of {figures.answered} answers {'was' if count == 1 else 'were'} {what}")
+    for note in figures.notes:
+        print(note)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print it in 80 columns."""
+    table = [
+        [name, _signed(each.mean), " to ".join(map(_signed, each.ci95 or [None])), str(each.pairs), each.verdict]
+        for name, each in comparison.differences.items()
+    ]
+    headers = ["statement", "change", "95 % interval", "pairs", "this run is"]
+    print(f"\n{tabulate(table, headers, disable_numparse=True, maxcolwidths=[20, None, None, None, 22])}\n")
+    print(f"{comparison.paired} lines compared with the baseline; without a partner: ", end="")
+    print(f"{comparison.without_partner} here, {comparison.baseline_without_partner} there")
 
 
 def print_failures(rows: Sequence[Row], troubles: Sequence[str]) -> None:
     """Print how many lines failed of which kind, the most frequent first, with an example of each; then `troubles`."""
     counts, examples = Counter[str](), dict[str, str]()
     for row in rows:
-        if row["error"]:
-            kind = row["error"].split(" - ")[0].split(":")[0]
+        if row.error:
+            kind = row.error.split(" - ")[0].split(":")[0]
             counts[kind] += 1
-            examples.setdefault(kind, f"{in_one_line(row['error'], 200)} (line {row['line']})")
+            examples.setdefault(kind, f"{in_one_line(row.error, 200)} (line {row.line})")
     for kind, count in counts.most_common():
         print(f"{count} x {examples[kind]}")
     for trouble in troubles:
         print(trouble)
 
 
+def _answer(row: Row) -> str:
+    """Return the answer, marked where it did not end as it should."""
+    return f"[{row.ending}] {row.answer}".rstrip() if row.ending else row.answer or ""
+
+
 def _score(row: Row, name: str) -> str:
     """Return what to show: a dash where the line has no verdict, a question mark where the judge gave no score."""
-    if not row["verdicts"] or name not in row["verdicts"]:
+    if not row.verdicts or name not in row.verdicts:
         return "-"
-    score = row["verdicts"][name]["score"]
-    return "?" if score is None else str(score)
+    return str(row.score(name) or "?")
+
+
+def _cells(mean: Mean | None) -> list[str]:
+    if mean is None:
+        return ["-"] * 6
+    figures = (mean.mean, mean.scored, mean.unscored, mean.share_4_up, mean.lowest, mean.highest)
+    return [_figure(value) for value in figures]
 
 
 def _figure(value: float | None) -> str:
@@ -75,7 +109,11 @@ def _figure(value: float | None) -> str:
 
 def _mean_and_lowest(row: Row) -> list[str]:
     """Return the same for all statements of a line."""
-    scores = [verdict["score"] for verdict in (row["verdicts"] or {}).values()]
+    scores = [verdict.score for verdict in (row.verdicts or {}).values()]
     given = [score for score in scores if score is not None]
     missing = " ?" if None in scores else ""
     return [f"{sum(given) / len(given):.2f}", f"{min(given)}{missing}"] if given else ["-", missing.strip() or "-"]
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"

@@ -14,11 +14,10 @@ from typing import Any
 import ray
 from ray.exceptions import RayError as RayError
 
-from flowkit.run.job import limited
 from flowkit.run.shards import Shard, run_shard
 from flowkit.scores.sums import Sums
 
-PROJECT = Path(__file__).absolute().parent.parent
+PROJECT = Path(__file__).absolute().parents[2]
 # Ray sends the folder to the workers, 500 MB at most: the code, neither secrets nor data.
 LEFT_AT_HOME = [".venv", ".git", ".env", "out", "tests", "benchmarks", "images", "__pycache__"]
 LEFT_AT_HOME += ["*.jsonl", "*.csv", "*.tsv", "*.parquet", "*.jsonl.gz", "*.csv.gz", "*.tsv.gz"]
@@ -43,9 +42,8 @@ class Worker:
     def __init__(
         self, chat_flow: Any, eval_flow: Any, folder: Path, at_once: int, limit_s: float | None, suffix: str
     ) -> None:
-        for flow in (chat_flow, eval_flow):
-            flow.model = limited(flow.model, at_once)
-        self._shared = chat_flow, eval_flow, asyncio.Semaphore(at_once), limit_s, suffix
+        flows = chat_flow.limited(at_once), eval_flow.limited(at_once)
+        self._shared = *flows, asyncio.Semaphore(at_once), limit_s, suffix
         self._folder = folder
 
     async def __call__(self, batch: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""How a run of many lines is stopped: by Ctrl-C, within moments, every finished line kept."""
+"""How a run of many lines is stopped, by Ctrl-C or because it cannot succeed: within moments, finished lines kept."""
 
 from __future__ import annotations
 
@@ -18,15 +18,19 @@ class StoppedError(Exception):
 
 
 class Interruption:
-    """A request to stop, heard by every line in whichever loop or thread it runs."""
+    """A request to stop, heard by every line in whichever loop or thread it runs.
+
+    cause: why, in a sentence; "" where a person asked.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.requested, self.cause = False, ""
         self._running: dict[asyncio.Task[object], asyncio.AbstractEventLoop] = {}
 
-    def request(self) -> None:
+    def request(self, cause: str = "") -> None:
         """Stop: lines that run are cancelled, lines to come are refused. Safe in a signal handler."""
-        self.requested = True
+        if not self.requested:
+            self.requested, self.cause = True, cause
         for task, loop in list(self._running.items()):
             loop.call_soon_threadsafe(task.cancel)
 

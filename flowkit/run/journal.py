@@ -1,59 +1,81 @@
-"""What of a run is finished, on disk the moment it is: one JSON line per answer and per verdict."""
+"""What of a run is finished, on disk the moment it is: one JSON line per answer and per verdict.
+
+"On disk" means handed to the system: a killed process loses nothing; a machine that loses its power loses what the
+system had not written yet.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from flowkit.base.text import clean
+from flowkit.data.records import JournalEntry, plain, record
+
 
 class Journal:
-    """An append-only file of {"key", "output", ...}. Keys name what was asked of which model with which prompt.
+    """An append-only file of `JournalEntry`; `finished` has them by key.
 
-    A line of it is written whole or, when the process or the disk dies amid it, is the last one and is passed over.
+    resume: go on with the file that is there, else begin anew and keep what is there under another name.
+    A verdict without a score counts as not finished when a run is resumed: asking again may help.
+    set_aside: where an earlier journal is now, None where there was none. passed_over: lines that could not be read.
+    former: what a journal of format 1 holds, by its keys.
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
-        self.finished: dict[str, dict[str, Any]] = _read(path) if resume else {}
-        self.path = path
+        self.path, self.passed_over = path, 0
+        self.finished: dict[str, JournalEntry] = {}
+        self.former: dict[str, dict[str, Any]] = {}
+        if resume:
+            self._read()
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not resume and path.is_file():
-            path.replace(path.with_suffix(".previous.jsonl"))  # it may hold what has been paid for
-        torn = resume and not path.read_bytes().endswith(b"\n")
+        self.set_aside = None if resume else _set_aside(path)
+        torn = resume and path.read_bytes()[-1:] not in (b"", b"\n")
         self._file: IO[bytes] = path.open("ab" if resume else "wb")
         if torn:
             self._file.write(b"\n")
 
-    def append(self, key: str, record: dict[str, Any]) -> None:
-        """Keep `record`; once this returns, a killed process no longer loses it. Raises OSError on a full disk."""
-        line = json.dumps({"key": key, **record}, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    def append(self, entry: JournalEntry) -> None:
+        """Keep `entry`; once this returns, a killed process no longer loses it. Raises OSError on a full disk."""
+        line = clean(json.dumps(plain(entry), ensure_ascii=False)).encode()
         self._file.write(line + b"\n")
         self._file.flush()
-        self.finished[key] = record
+        self.finished[entry.key] = entry
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         with suppress(OSError):  # a full disk has been reported, line by line
             self._file.close()
 
+    def _read(self) -> None:
+        with self.path.open("rb") as lines:
+            for line in lines:
+                try:
+                    found = json.loads(line)
+                    if "output" in found:
+                        self.former[found.pop("key")] = found
+                        continue
+                    entry = record(JournalEntry, found)
+                except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+                    self.passed_over += 1  # torn by a crash, or not ours: it counts as not finished
+                    continue
+                if entry.verdict is None or entry.verdict.score is not None:
+                    self.finished[entry.key] = entry
 
-def key_of(*parts: Any) -> str:
-    """Return a key that is the same for the same parts in every process."""
-    content = json.dumps(parts, sort_keys=True, ensure_ascii=True, default=str)
-    return hashlib.sha256(content.encode()).hexdigest()[:32]
 
-
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    finished: dict[str, dict[str, Any]] = {}
-    with path.open("rb") as lines:
-        for line in lines:
-            try:
-                record = json.loads(line)
-                finished[record.pop("key")] = record
-            except (ValueError, KeyError, AttributeError, TypeError):
-                continue  # torn by a crash: it was not finished
-    return finished
+def _set_aside(path: Path) -> Path | None:
+    """Give an earlier journal another name: it may hold what has been paid for."""
+    if not path.is_file() or not path.stat().st_size:
+        return None
+    number = 1
+    while (aside := path.with_suffix(f".previous{'' if number == 1 else f'-{number}'}.jsonl")).exists():
+        number += 1
+    return path.replace(aside)

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tabulate import tabulate
-
-from flowkit.data.rows import Row
+from flowkit.data.records import Row
 
 RESAMPLES, SEED = 10_000, 0
 METHOD = f"95 % interval: paired bootstrap, percentile method, {RESAMPLES} resamples, seed {SEED}"
@@ -55,9 +53,9 @@ def compare(rows: Sequence[Row], baseline: Sequence[Row]) -> Comparison:
     pairs = partners(rows, baseline)
     changes: dict[str, list[int]] = {}
     for now, before in pairs:
-        for name in now["statements"]:
+        for name in now.statements:
             scored_in_both = changes.setdefault(name, [])
-            new, old = _score(now, name), _score(before, name)
+            new, old = now.score(name), before.score(name)
             if new is not None and old is not None:
                 scored_in_both.append(new - old)
     return Comparison(
@@ -68,37 +66,20 @@ def compare(rows: Sequence[Row], baseline: Sequence[Row]) -> Comparison:
     )
 
 
-def print_comparison(comparison: Comparison) -> None:
-    """Print it in 80 columns."""
-    table = [
-        [name, _signed(each.mean), " to ".join(map(_signed, each.ci95 or [None])), str(each.pairs), each.verdict]
-        for name, each in comparison.differences.items()
-    ]
-    headers = ["statement", "change", "95 % interval", "pairs", "this run is"]
-    print(f"\n{tabulate(table, headers, disable_numparse=True, maxcolwidths=[20, None, None, None, 22])}\n")
-    print(f"{comparison.paired} lines compared with the baseline; without a partner: ", end="")
-    print(f"{comparison.without_partner} here, {comparison.baseline_without_partner} there")
-
-
 def partners(rows: Sequence[Row], baseline: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Return the pairs of rows, this run's first, that ask the same."""
     # A row that a former version wrote has no history: then history tells no lines apart.
     told_apart_by = ["question", "statements"]
-    if all("chat_history" in row for row in (*rows, *baseline)):
+    if all(row.chat_history is not None for row in (*rows, *baseline)):
         told_apart_by.append("chat_history")
 
     def content(row: Row) -> str:
-        return json.dumps([row[name] for name in told_apart_by], sort_keys=True)
+        return json.dumps([getattr(row, name) for name in told_apart_by], sort_keys=True)
 
     waiting: defaultdict[str, deque[Row]] = defaultdict(deque)
     for row in baseline:
         waiting[content(row)].append(row)
     return [(row, partners.popleft()) for row in rows if (partners := waiting[content(row)])]
-
-
-def _score(row: Row, name: str) -> int | None:
-    score: int | None = (row["verdicts"] or {}).get(name, {}).get("score")
-    return score
 
 
 def _difference(changes: Sequence[int]) -> Difference:
@@ -119,7 +100,3 @@ def _ci95(changes: Sequence[int]) -> tuple[float, float]:
     drawn = np.random.default_rng(SEED).multinomial(len(changes), counts / len(changes), size=RESAMPLES)
     low, high = np.quantile(drawn @ values / len(changes), [0.025, 0.975])
     return float(low), float(high)
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f}"

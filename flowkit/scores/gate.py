@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from xml.etree import ElementTree
 
 from flowkit.base.text import in_one_line, shown
+from flowkit.data.figures import Figures
+from flowkit.data.records import Row
 from flowkit.scores.comparison import WORSE, Comparison
 
 SHOWN = 60  # characters of a question or an error in an attribute
@@ -61,36 +63,36 @@ def parse_thresholds(texts: Iterable[str], known: Collection[str]) -> list[Thres
 
 
 def check_gate(
-    figures: Mapping[str, Any],
+    figures: Figures,
     thresholds: Iterable[Threshold],
     comparison: Comparison | None = None,
     missing: Literal["skip", "worst"] = "skip",
 ) -> Gate:
-    """Hold the figures of `flowkit.scores.sums.sum_up` against the thresholds.
+    """Hold the figures of a run against the thresholds.
 
     comparison: with a baseline, to be no worse than it in any statement.
     missing: "worst" counts every missing score as 1, "skip" leaves it out. Where nothing is scored, nothing is met.
     """
-    kind, word = {"skip": ("average", ""), "worst": ("lowest", "at worst ")}[missing]
+    kind, word = {"skip": ("mean", ""), "worst": ("lowest", "at worst ")}[missing]
     checks = [_against_threshold(figures, threshold, kind, word) for threshold in thresholds]
     return Gate((*checks, *(_against_baseline(comparison) if comparison else ())))
 
 
-def write_junit(path: Path, rows: Sequence[Mapping[str, Any]], gate: Gate, data: str = "data.jsonl") -> None:
+def write_junit(path: Path, rows: Sequence[Row], gate: Gate, data: str = "data.jsonl") -> None:
     """Write JUnit's XML: a test for each line, in error if the line failed, and one for each check of the gate.
 
     data: the name of the data file. What XML cannot carry becomes U+FFFD.
     """
-    failed, missed = [row for row in rows if row["error"]], [check for check in gate.checks if not check.met]
+    failed, missed = [row for row in rows if row.error], [check for check in gate.checks if not check.met]
     counts = {"tests": len(rows) + len(gate.checks), "errors": len(failed), "failures": len(missed)}
     counted = {name: str(count) for name, count in counts.items()}
     report = ElementTree.Element("testsuites", counted)
     suite = ElementTree.SubElement(report, "testsuite", {"name": _clean(data), **counted})
     for row in rows:
-        test = _test(suite, data, f"line {row['line']}: {in_one_line(row['question'], SHOWN)}")
-        if row["error"]:
-            error = ElementTree.SubElement(test, "error", message=_clean(in_one_line(row["error"], SHOWN)))
-            error.text = _clean(row["error"])
+        test = _test(suite, data, f"line {row.line}: {in_one_line(row.question, SHOWN)}")
+        if row.error:
+            error = ElementTree.SubElement(test, "error", message=_clean(in_one_line(row.error, SHOWN)))
+            error.text = _clean(row.error)
     for check in gate.checks:
         test = _test(suite, "gate", check.name)
         if not check.met:
@@ -114,12 +116,12 @@ def _parse(text: str, known: Collection[str]) -> Threshold:
     return Threshold(name, at_least)
 
 
-def _against_threshold(figures: Mapping[str, Any], threshold: Threshold, kind: str, word: str) -> Check:
+def _against_threshold(figures: Figures, threshold: Threshold, kind: str, word: str) -> Check:
     name, asked = threshold.name, f"at least {str(threshold.at_least).removesuffix('.0')}"
-    scored, unscored = (figures.get(f"{count}_{name}", 0) for count in ("scored", "unscored"))
+    mean = figures.statements.get(name)
+    scored, unscored = (mean.scored, mean.unscored) if mean else (0, 0)
     met, reached = False, "no score"
-    if scored:
-        value = figures[f"{kind}_{name}"]
+    if mean and (value := getattr(mean, kind)) is not None and scored:
         met, reached = value >= threshold.at_least, word + _rounded(value, threshold.at_least)
     return _check(f"{name} {asked}", f"{name}: {reached} of {asked}, {scored} of {scored + unscored} lines scored", met)
 

@@ -7,24 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from flowkit.base.scale import SCORES, as_score
-
-
-@dataclass(frozen=True)
-class Mean:
-    """The mean of the scores given, with what it rests on; None where there is no number to tell.
-
-    share_4_up: share of 4 and 5 among the scored ones.
-    lowest, highest: the mean if every missing score were 1, or 5.
-    ci95: Student's t interval of the mean, from two scores on; not clipped to 1..5.
-    """
-
-    mean: float | None
-    scored: int
-    unscored: int
-    share_4_up: float | None
-    lowest: float | None
-    highest: float | None
-    ci95: tuple[float, float] | None
+from flowkit.data.figures import Mean, flat_means
 
 
 @dataclass(frozen=True)
@@ -114,24 +97,8 @@ def summary(
 
 
 def flat(by_statement: Mapping[str, Tally], *, total: int) -> dict[str, float | int]:
-    """Lay the means out as {"average_<statement>": 4.5, "scored_<statement>": 18, ..., "total": 20}.
-
-    Plain finite numbers only, as promptflow hangs on numpy's and writes invalid JSON for NaN; what is None is left
-    out. Two statements never share a key, whatever they are called: no prefix begins with another one, and "total"
-    begins with none.
-    """
-    metrics: dict[str, float | int | None] = {}
-    for name, tally in by_statement.items():
-        mean = tally.mean()
-        metrics[f"average_{name}"] = mean.mean
-        metrics[f"scored_{name}"] = mean.scored
-        metrics[f"unscored_{name}"] = mean.unscored
-        metrics[f"share_4_up_{name}"] = mean.share_4_up
-        metrics[f"lowest_{name}"] = mean.lowest
-        metrics[f"highest_{name}"] = mean.highest
-        metrics[f"ci95_low_{name}"], metrics[f"ci95_high_{name}"] = mean.ci95 or (None, None)
-    metrics["total"] = total
-    return {key: value for key, value in metrics.items() if value is not None}
+    """Lay the means out as `flat_means` does, with `total`, with which no statement's key begins."""
+    return {**flat_means({name: tally.mean() for name, tally in by_statement.items()}), "total": total}
 
 
 @lru_cache

@@ -2,74 +2,102 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowkit.data.figures import Endings, Figures, TokenSums
+from flowkit.data.records import Row
 from flowkit.scores import metrics
 from flowkit.scores.metrics import Tally
 from flowkit.scores.times import lengths, percentiles
 
-COUNTS = ("total", "answered", "judged", "failed")
-TOKENS = ("prompt", "completion")
+ENOUGH_TO_DOUBT = 10  # verdicts, all with the same score
 
 
 @dataclass
 class Sums:
-    """The scores by statement, and how many lines, tokens and seconds of each length there were.
+    """The scores by statement, and how many lines, endings, tokens and seconds of each length there were.
 
-    lines: by `COUNTS`. tokens: by `TOKENS`. times: by kind, how often each length was seen (see `lengths`).
+    lines: total, answered, judged, failed. endings: by the fields of `Endings`. tokens: prompt, completion.
+    times: by kind, how often each length was seen (see `lengths`).
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict)
     lines: Counter[str] = field(default_factory=Counter)
+    endings: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     times: dict[str, Counter[float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rows: Sequence[Mapping[str, Any]]) -> Sums:
-        """Sum up rows as batch.py writes them; a line that failed counts in the bounds of its statements' means."""
-        judged = [row["verdicts"] for row in rows if row["verdicts"] is not None]
-        failed = [row["statements"] for row in rows if row["verdicts"] is None]
-        answered = sum(row["answer"] is not None for row in rows)
-        counts = {"total": len(rows), "answered": answered, "judged": len(judged), "failed": len(failed)}
-        tokens = {kind: sum((row["tokens"] or {}).get(kind) or 0 for row in rows) for kind in TOKENS}
-        times = lengths(row["timing"] for row in rows if row["timing"])
-        return cls(metrics.tallies(judged, failed), Counter(counts), Counter(tokens), times)
+    def of(cls, rows: Iterable[Row]) -> Sums:
+        """Sum up rows; a statement without a verdict counts in the bounds of its mean."""
+        sums, scores, timings = cls(), defaultdict[str, list[int | None]](list), []
+        for row in rows:
+            finished = row.error is None
+            sums.lines.update(total=1, answered=row.answer is not None, judged=finished, failed=not finished)
+            if row.ending:
+                sums.endings[row.ending] += 1
+            if row.tokens:
+                sums.tokens.update(prompt=row.tokens.prompt or 0, completion=row.tokens.completion or 0)
+            if row.timing:
+                timings.append(row.timing)
+            for name in dict.fromkeys([*row.statements, *(row.verdicts or {})]):
+                scores[name].append(row.score(name))
+        sums.tallies = {name: Tally.of(given) for name, given in scores.items()}
+        sums.times = lengths(timings)
+        return sums
 
     def add(self, other: Sums) -> None:
         """Add the sums of other rows."""
         self.tallies = metrics.merged([self.tallies, other.tallies])
         self.lines.update(other.lines)
+        self.endings.update(other.endings)
         self.tokens.update(other.tokens)
         for kind, seen in other.times.items():
             self.times.setdefault(kind, Counter()).update(seen)
 
-    def figures(self, names: Iterable[str] = ()) -> dict[str, Any]:
-        """Return what metrics.json holds. names: of statements, in the order to keep, as far as they matter."""
-        tallies = {name: self.tallies[name] for name in (*names, *self.tallies) if name in self.tallies}
-        return {
-            **metrics.flat(tallies, total=self.lines["judged"]),
-            **{name: self.lines[name] for name in COUNTS},
-            "timing": percentiles(self.times),
-            "tokens": {kind: self.tokens[kind] for kind in TOKENS},
-        }
+    def figures(self, names: Iterable[str] = ()) -> Figures:
+        """Return the figures. names: of statements, in the order to keep, as far as they matter."""
+        ordered = [name for name in dict.fromkeys([*names, *self.tallies]) if name in self.tallies]
+        lines = self.lines
+        return Figures(
+            statements={name: self.tallies[name].mean() for name in ordered},
+            total=lines["total"],
+            answered=lines["answered"],
+            judged=lines["judged"],
+            failed=lines["failed"],
+            timing=percentiles(self.times),
+            tokens=TokenSums(self.tokens["prompt"], self.tokens["completion"]),
+            endings=Endings(**{kind: self.endings[kind] for kind in ("cut", "filtered", "refused", "empty")}),
+            notes=tuple(self._notes()),
+        )
+
+    def _notes(self) -> Iterable[str]:
+        counts = [sum(column) for column in zip(*(tally.counts for tally in self.tallies.values()), strict=True)]
+        if sum(counts) >= ENOUGH_TO_DOUBT and sum(count > 0 for count in counts) == 1:
+            score = 1 + next(i for i, count in enumerate(counts) if count)
+            yield f"the judge gave {score} to all {sum(counts)} statements it scored: does it tell answers apart?"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the same as plain JSON values."""
-        tallies = {name: [*tally.counts, tally.unscored] for name, tally in self.tallies.items()}
-        times = {kind: list(seen.items()) for kind, seen in self.times.items()}
-        return {"tallies": tallies, "lines": dict(self.lines), "tokens": dict(self.tokens), "times": times}
+        return {
+            "tallies": {name: [*tally.counts, tally.unscored] for name, tally in self.tallies.items()},
+            "lines": dict(self.lines),
+            "endings": dict(self.endings),
+            "tokens": dict(self.tokens),
+            "times": {kind: list(seen.items()) for kind, seen in self.times.items()},
+        }
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Sums:
         """Read what `as_dict` gave."""
         tallies = {name: Tally((a, b, c, d, e), rest) for name, (a, b, c, d, e, rest) in found["tallies"].items()}
         times = {kind: Counter(dict(map(tuple, seen))) for kind, seen in found["times"].items()}
-        return cls(tallies, Counter(found["lines"]), Counter(found["tokens"]), times)
+        return cls(tallies, Counter(found["lines"]), Counter(found["endings"]), Counter(found["tokens"]), times)
 
 
-def sum_up(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the metrics of a run's rows."""
+def sum_up(rows: Iterable[Row]) -> Figures:
+    """Return the figures of a run's rows."""
     return Sums.of(rows).figures()

@@ -7,27 +7,26 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
-from typing import Any
+
+from flowkit.data.figures import Percentiles
+from flowkit.data.records import Times
 
 KINDS = ("waited_s", "first_chunk_s", "total_s", "chunks_per_s", "tokens_per_s")
 
 
-def lengths(timings: Iterable[Mapping[str, Any]]) -> dict[str, Counter[float]]:
-    """Count how often each length was seen, to three digits, so that millions of them fit in a few thousand counts.
-
-    timings: what `as_dict` gave.
-    """
+def lengths(timings: Iterable[Times]) -> dict[str, Counter[float]]:
+    """Count how often each length was seen, to three digits, so that millions of them fit in a few thousand counts."""
     seen: dict[str, Counter[float]] = {kind: Counter() for kind in KINDS}
     for timing in timings:
         for kind, found in seen.items():
-            if timing.get(kind) is not None:
-                found[float(f"{timing[kind]:.3g}")] += 1
+            if (length := getattr(timing, kind)) is not None:
+                found[float(f"{length:.3g}")] += 1
     return {kind: found for kind, found in seen.items() if found}
 
 
-def percentiles(seen: Mapping[str, Counter[float]]) -> dict[str, dict[str, float]]:
-    """Return {"first_chunk_s": {"p50": 0.31, "p95": 0.80}, ...} of what `lengths` counted."""
-    return {kind: {"p50": _quantile(found, 0.5), "p95": _quantile(found, 0.95)} for kind, found in seen.items()}
+def percentiles(seen: Mapping[str, Counter[float]]) -> dict[str, Percentiles]:
+    """Return median and 95th percentile of what `lengths` counted, by kind."""
+    return {kind: Percentiles(_quantile(found, 0.5), _quantile(found, 0.95)) for kind, found in seen.items()}
 
 
 def _quantile(seen: Counter[float], share: float) -> float:

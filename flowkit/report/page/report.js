@@ -65,6 +65,13 @@ function columns(data) {
   ];
 }
 
+const ENDINGS = {
+  cut: " (cut by the token limit)",
+  filtered: " (cut by the service's filter)",
+  refused: " (a refusal)",
+  empty: " (empty, and not judged)",
+};
+
 const inSeconds = (value) => (value === null ? "–" : `${value.toFixed(2)} s`);
 const textCell = (text) => make("td", { class: "text" }, make("span", {}, text.slice(0, 300)));
 
@@ -74,7 +81,7 @@ function lineCell(row) {
 }
 
 function answerCell(row) {
-  if (row.error === null) return textCell(row.answer);
+  if (row.error === null) return textCell(`${row.ending ? `[${row.ending}] ` : ""}${row.answer}`);
   const cell = textCell(row.error);
   cell.classList.add("error");
   return cell;
@@ -128,12 +135,12 @@ function timing({ timing, tokens }) {
 }
 
 function details(row, data, width) {
-  const cut = { length: " (cut by the token limit)", content_filter: " (cut by the service's filter)" }[row.finish_reason] ?? "";
+  const ending = ENDINGS[row.ending] ?? "";
   const content = make("div", {},
     ...(row.error ? section("Error", make("pre", { class: "error" }, row.error)) : []),
     ...(row.chat_history?.length ? section("History", messages(row)) : []),
     ...section("Question", make("pre", {}, row.question)),
-    ...(row.answer === null ? [] : section(`Answer${cut}`, make("pre", {}, row.answer))),
+    ...(row.answer === null ? [] : section(`Answer${ending}`, make("pre", {}, row.answer))),
     ...(row.before?.answer && row.before.answer !== row.answer ? section("Answer before", make("pre", {}, row.before.answer)) : []),
     ...(Object.keys(row.statements).length ? section("Verdicts", verdicts(row, data.compared)) : []),
     ...(row.timing ? section("Time and tokens", timing(row)) : []));

@@ -1,0 +1,139 @@
+"""The figures of a run: their records, and metrics.json, where each statement's figures lie flat beside the counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flowkit.base.errors import BadInputError
+from flowkit.base.files import write_whole
+from flowkit.base.text import clean
+from flowkit.data.records import FORMAT, RunInfo, plain, record
+
+COUNTS = ("total", "answered", "judged", "failed")
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of the scores given, with what it rests on; None where there is no number to tell.
+
+    share_4_up: share of 4 and 5 among the scored ones.
+    lowest, highest: the mean if every missing score were 1, or 5.
+    ci95: a 95 % interval of the mean.
+    """
+
+    mean: float | None
+    scored: int
+    unscored: int
+    share_4_up: float | None
+    lowest: float | None
+    highest: float | None
+    ci95: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Percentiles:
+    """Median and 95th percentile."""
+
+    p50: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class TokenSums:
+    """Tokens of all answers of a run, of their prompts and of their texts."""
+
+    prompt: int = 0
+    completion: int = 0
+
+
+@dataclass(frozen=True)
+class Endings:
+    """How many answers did not end as they should.
+
+    cut: by the token limit. filtered: by the service's content filter. refused: the model declined. empty: no text.
+    """
+
+    cut: int = 0
+    filtered: int = 0
+    refused: int = 0
+    empty: int = 0
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What the rows of a run say together.
+
+    statements: by name. total: lines; answered, judged (in every statement), failed: how many of them.
+    timing: percentiles by the name of a field of `Times`. notes: what a reader of the figures has to know, a sentence
+    each. run: what the figures are of.
+    """
+
+    statements: dict[str, Mean]
+    total: int
+    answered: int
+    judged: int
+    failed: int
+    timing: dict[str, Percentiles] = field(default_factory=dict)
+    tokens: TokenSums = TokenSums()
+    endings: Endings = Endings()
+    notes: tuple[str, ...] = ()
+    run: RunInfo | None = None
+
+
+def flat_means(statements: Mapping[str, Mean]) -> dict[str, float | int]:
+    """Lay the means out as {"average_<statement>": 4.5, "scored_<statement>": 18, ...}.
+
+    Plain finite numbers only, as promptflow hangs on numpy's and writes invalid JSON for NaN; what is None is left
+    out. Two statements never share a key, whatever they are called: no prefix begins with another one.
+    """
+    flat: dict[str, float | int | None] = {}
+    for name, mean in statements.items():
+        flat[f"average_{name}"] = mean.mean
+        flat[f"scored_{name}"] = mean.scored
+        flat[f"unscored_{name}"] = mean.unscored
+        flat[f"share_4_up_{name}"] = mean.share_4_up
+        flat[f"lowest_{name}"] = mean.lowest
+        flat[f"highest_{name}"] = mean.highest
+        flat[f"ci95_low_{name}"], flat[f"ci95_high_{name}"] = mean.ci95 or (None, None)
+    return {key: value for key, value in flat.items() if value is not None}
+
+
+def write_figures(folder: Path, figures: Figures) -> Path:
+    """Write metrics.json into the folder of a run, whole or not at all, and return its path."""
+    path = folder / "metrics.json"
+    rest = {name: value for name, value in plain(figures).items() if name != "statements" and value is not None}
+    content = {"format": FORMAT, **flat_means(figures.statements), **rest}
+    write_whole(path, clean(json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode())
+    return path
+
+
+def read_figures(folder: Path) -> Figures:
+    """Return the figures of a run from its folder, of format 1 too. Raises BadInputError where there are none."""
+    path = folder / "metrics.json"
+    try:
+        found = json.loads(path.read_bytes())
+        return record(Figures, {**found, "statements": _means(found)})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise BadInputError(f"{path}: expected what batch.py writes: {error}") from None
+
+
+def _means(flat: Mapping[str, Any]) -> dict[str, Mean]:
+    known = [key.partition("_")[2] for key in flat if key.startswith(("average_", "scored_"))]
+    return {name: _mean(name, flat) for name in dict.fromkeys(known)}
+
+
+def _mean(name: str, flat: Mapping[str, Any]) -> Mean:
+    low, high = flat.get(f"ci95_low_{name}"), flat.get(f"ci95_high_{name}")
+    return Mean(
+        mean=flat.get(f"average_{name}"),
+        scored=flat.get(f"scored_{name}", 0),
+        unscored=flat.get(f"unscored_{name}", 0),
+        share_4_up=flat.get(f"share_4_up_{name}"),
+        lowest=flat.get(f"lowest_{name}"),
+        highest=flat.get(f"highest_{name}"),
+        ci95=None if low is None or high is None else (low, high),
+    )

@@ -1,0 +1,25 @@
+"""The folder of a run, held by one process at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from flowkit.base.errors import BadInputError
+
+
+def hold(folder: Path) -> FileLock:
+    """Make the folder, and hold it until `release` is called or the process ends, in whatever way.
+
+    Raises BadInputError where another run holds it, OSError where it cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BadInputError(
+            f"{folder}: another run is writing there; wait for its end, or name another --out"
+        ) from None
+    return lock

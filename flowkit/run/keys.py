@@ -1,0 +1,49 @@
+"""What an outcome is called in the journal: by what was asked, never by the line's place in the file.
+
+So a line that is inserted costs one answer and its verdicts, a file in another order costs nothing, and a statement
+that is added costs one verdict a line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowkit.data.records import Line
+
+
+@dataclass(frozen=True)
+class Task:
+    """A line to work on, and the key of its answer in the journal."""
+
+    line: Line
+    key: str
+
+
+def tasks_of(lines: Sequence[Line], chat_flow: Any) -> list[Task]:
+    """Return a task per line, in order. Lines that ask the same are told apart by an occurrence number.
+
+    They are numbered by their statements and only then by their place, so that another order changes nothing.
+    """
+    asked = [key_of("line", line.question, line.chat_history) for line in lines]
+    by_content = sorted(range(len(lines)), key=lambda i: (asked[i], sorted(lines[i].statements.items()), i))
+    seen, keys = Counter[str](), [""] * len(lines)
+    for i in by_content:
+        keys[i] = key_of("answer", asked[i], seen[asked[i]], chat_flow.fingerprint)
+        seen[asked[i]] += 1
+    return [Task(line, key) for line, key in zip(lines, keys, strict=True)]
+
+
+def verdict_key(answer_key: str, answer: str, statement: str, eval_flow: Any) -> str:
+    """Return the key of the verdict on `statement` about the answer `answer` that is called `answer_key`."""
+    return key_of("verdict", answer_key, answer, statement, eval_flow.fingerprint)
+
+
+def key_of(*parts: Any) -> str:
+    """Return a key that is the same for the same parts in every process."""
+    content = json.dumps(parts, sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:32]

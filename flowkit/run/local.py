@@ -1,0 +1,107 @@
+"""The engine of this process: asyncio alone; answers and verdicts of different lines overlap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from tqdm import tqdm
+
+from flowkit.data.lines import read_lines
+from flowkit.data.lint import lint
+from flowkit.data.records import Line
+from flowkit.data.rows import write_rows
+from flowkit.run.engines import Result
+from flowkit.run.folder import hold
+from flowkit.run.format_1 import converted
+from flowkit.run.interruption import Interruption
+from flowkit.run.journal import Journal
+from flowkit.run.keys import Task, tasks_of
+from flowkit.run.options import RunOptions
+from flowkit.run.worker import LineWorker
+from flowkit.scores.sums import sum_up
+
+
+class LocalEngine:
+    """One process, one event loop; rows in memory and in one file."""
+
+    details = "details.jsonl"
+
+    def __init__(self, options: RunOptions) -> None:
+        self.options = options
+        self.names: list[str] = []
+        self.findings: list[str] = []
+        self.notices: list[str] = []
+        self.lines: Sequence[Line] = ()
+        self._lock: FileLock | None = None
+        self._journal: Journal | None = None
+
+    def read(self) -> None:
+        """Read the lines."""
+        self.lines = read_lines(Path(self.options.data))
+        self.names = list(dict.fromkeys(name for line in self.lines for name in line.statements))
+        self.findings = lint(line.statements for line in self.lines)
+
+    def open(self, chat_flow: Any, eval_flow: Any) -> None:
+        """Hold the folder and open its journal."""
+        options, at_once = self.options, self.options.concurrency
+        self._lock = hold(options.folder)
+        self._journal = journal = Journal(options.folder / "journal.jsonl", resume=options.resume is not None)
+        self.notices = notices_of(journal, options)
+        self.eval_flow = eval_flow.limited(at_once)
+        self.interruption = Interruption()
+        self.worker = LineWorker(
+            chat_flow.limited(at_once), self.eval_flow, journal, self.interruption, options.line_timeout
+        )
+        self.tasks = tasks_of(self.lines, chat_flow)
+        for entry in converted(journal.former, self.tasks, chat_flow, eval_flow):
+            journal.append(entry)
+
+    def run(self) -> Result:
+        """Work on all lines, however it ends, then write the rows."""
+        with self.interruption.on_signals():
+            self.work()
+        rows = [self.worker.row(task) for task in self.tasks]
+        write_rows(self.options.folder / self.details, rows)
+        return Result(rows, sum_up(rows), self.details, (self.interruption.cause,) if self.interruption.cause else ())
+
+    def work(self) -> None:
+        """Finish the lines that are not, as many at once as requests may be in flight."""
+        missing = [task for task in self.tasks if not self.worker.finished(task)]
+        done = len(self.tasks) - len(missing)
+        silent = self.options.quiet or None  # None: where nobody looks
+        with tqdm(total=len(self.tasks), initial=done, desc="lines", unit="line", disable=silent) as bar:
+            asyncio.run(finish_all(self.worker, missing, self.options.concurrency, bar.update))
+
+    def close(self) -> None:
+        """Close the journal and let go of the folder."""
+        if self._journal:
+            self._journal.close()
+        if self._lock:
+            self._lock.release()
+
+
+async def finish_all(worker: LineWorker, tasks: Iterable[Task], at_once: int, on_done: Callable[[], object]) -> None:
+    """Finish `tasks`, at most `at_once` at a time, in order of their start."""
+    waiting = iter(tasks)
+
+    async def one_after_another() -> None:
+        for task in waiting:
+            await worker.finish(task)
+            on_done()
+
+    await asyncio.gather(*(one_after_another() for _ in range(at_once)))
+
+
+def notices_of(journal: Journal, options: RunOptions) -> list[str]:
+    """Return what a person has to know of a journal that was there before."""
+    notices = []
+    if journal.passed_over:
+        notices.append(f"{journal.path}: {journal.passed_over} lines could not be read and are asked for again")
+    if journal.set_aside:
+        resume = f"to go on with it: --resume {options.folder}, after moving it back"
+        notices.append(f"an earlier run's answers are kept in {journal.set_aside}; {resume}")
+    return notices

@@ -1,0 +1,95 @@
+"""What a run is asked to do: every option declared once, for the command line, the engines and the resume command."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+ENGINES = ("local", "promptflow", "ray")
+
+
+def at_least_one(text: str) -> int:
+    """Read a count for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)
+
+
+def option(default: Any, help: str, kind: Callable[[str], Any] = str, **more: Any) -> Any:
+    """Declare an option. kind: reads its text. more: for argparse's `add_argument`."""
+    return field(default=default, metadata={"help": help, "type": kind, **more})
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of a run; each is the flag of that name on the command line, with dashes.
+
+    A default of False is a switch; a default of () may be given several times.
+    """
+
+    data: str = option("data.jsonl", "JSONL, CSV or TSV: question, chat_history, statements (data.jsonl)")
+    out: Path = option(Path("out"), "the folder for the rows and figures (out)", Path)
+    resume: Path | None = option(
+        None, "go on with the run in that folder: ask only for what is missing", Path, metavar="DIR"
+    )
+    concurrency: int = option(16, "requests in flight (16)", at_least_one, metavar="N")
+    engine: str = option("local", "promptflow: PFClient.run; ray: worker processes, on many machines (local)",
+                         choices=ENGINES)  # fmt: skip
+    address: str | None = option(None, "of a running Ray cluster, or auto; otherwise one is started", metavar="RAY")
+    workers: int | None = option(None, "Ray's worker processes (one a CPU)", at_least_one, metavar="N")
+    format: str = option("jsonl", "of the rows that Ray's workers write (jsonl)", choices=["jsonl", "parquet"])
+    line_timeout: int = option(600, "seconds for one answer or one verdict (600)", at_least_one, metavar="S")
+    missing: Literal["skip", "worst"] = option(
+        "skip", "worst: a missing score counts as 1 (skip)", choices=["skip", "worst"]
+    )
+    fail_under: tuple[str, ...] = option((), "exit 1 if that average is below X", metavar="NAME=X")
+    baseline: Path | None = option(None, "compare with the run in that folder", Path, metavar="DIR")
+    no_worse_than_baseline: bool = option(False, "exit 1 if a statement is worse than there")
+    junit: Path | None = option(None, "write a JUnit report", Path, metavar="FILE")
+    quiet: bool = option(False, "no progress bars")
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run, new or resumed."""
+        return self.resume or self.out
+
+
+def read_options(arguments: Sequence[str] | None) -> RunOptions:
+    """Read the command line. argparse exits with 2 and says what it expected."""
+    parser = argparse.ArgumentParser(description="Answer every line of a data file, judge every answer, sum up.")
+    for each in fields(RunOptions):
+        how = dict(each.metadata)
+        if each.default is False:
+            del how["type"]
+            how["action"] = "store_true"
+        elif each.default == ():
+            how["action"] = "append"
+        parser.add_argument(_flag(each.name), default=None if each.default == () else each.default, **how)
+    given: dict[str, Any] = vars(parser.parse_args(arguments))
+    options = RunOptions(**{**given, "fail_under": tuple(given["fail_under"] or ())})
+    if options.no_worse_than_baseline and not options.baseline:
+        parser.error("--no-worse-than-baseline needs --baseline DIR")
+    if options.engine != "ray" and (options.address or options.workers or options.format != "jsonl"):
+        parser.error("--address, --workers and --format need --engine ray")
+    return options
+
+
+def resume_command(options: RunOptions, program: str) -> str:
+    """Return the command that asks for what is missing, with every option kept that is not the default."""
+    words = ["python", program, "--data", options.data, "--resume", str(options.folder)]
+    words += ["--concurrency", str(options.concurrency)]
+    for each in fields(options):
+        value = getattr(options, each.name)
+        if each.name in ("data", "out", "resume", "concurrency") or value == each.default:
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [_flag(each.name)] if one is True else [_flag(each.name), str(one)]
+    return shlex.join(words)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

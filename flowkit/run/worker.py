@@ -1,0 +1,174 @@
+"""What happens to a line, written once for all engines: answer it, judge each statement, keep each outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from flowkit.base import tracing
+from flowkit.base.text import clean
+from flowkit.data.records import Answer, JournalEntry, Row, Times, Tokens, Verdict
+from flowkit.model.completion import Reply
+from flowkit.model.errors import hopeless
+from flowkit.prompt.budget import count_usage
+from flowkit.run.interruption import Interruption
+from flowkit.run.journal import Journal
+from flowkit.run.keys import Task, verdict_key
+
+T = TypeVar("T", Answer, Verdict)
+EMPTY = Verdict(None, "the answer is empty, so the judge was not asked", read_by="empty answer", asks=0)
+NOT_ASKED = "not asked"
+HOPELESS_IN_A_ROW = 3  # so many failures with a cause that no repetition mends, no success between: the run stops
+
+
+class LineWorker:
+    """Answers and judges lines; what is finished is in `journal`, why something is not in the rows.
+
+    limit_s: for one answer and for one verdict, None for no limit.
+    """
+
+    def __init__(
+        self, chat_flow: Any, eval_flow: Any, journal: Journal, interruption: Interruption, limit_s: float | None
+    ) -> None:
+        self._chat_flow, self._eval_flow = chat_flow, eval_flow
+        self._journal, self._interruption, self._limit_s = journal, interruption, limit_s
+        self._errors: dict[str, str] = {}
+        self._hopeless = Counter[str]()
+
+    async def finish(self, task: Task) -> Row:
+        """Answer the line unless it has an answer, judge it, and return its row. Raises nothing of the line's own."""
+        await self.answer(task)
+        await self.judge(task)
+        return self.row(task)
+
+    async def answer(self, task: Task) -> Answer | None:
+        """Answer the line unless the journal has its answer; None where that failed."""
+        if (known := self._answer_of(task)) is not None:
+            return known
+        line = task.line
+        answer = await self._outcome(task.key, lambda: _answer(self._chat_flow, line.question, line.chat_history))
+        if answer is not None:
+            self._keep(JournalEntry(task.key, task.key, answer=answer))
+        return self._answer_of(task)
+
+    async def judge(self, task: Task) -> dict[str, Verdict] | None:
+        """Judge every statement that the journal has no verdict on; None where not all of them could be judged.
+
+        One that fails costs the others nothing.
+        """
+        if (answer := self._answer_of(task)) is None:
+            return None
+        texts = dict.fromkeys(task.line.statements.values())
+        missing = [text for text in texts if self._verdict_of(task, text) is None]
+        if missing:
+            inputs = {"answer": answer.text, "statements": task.line.statements}
+            with tracing.span("EvalFlow", "Function", inputs) as span:
+                await asyncio.gather(*(self._judge_one(task, answer.text, text, span) for text in missing))
+        verdicts = self._verdicts_of(task)
+        return verdicts if len(verdicts) == len(task.line.statements) else None
+
+    def finished(self, task: Task) -> bool:
+        """Say whether nothing is left to ask for."""
+        return self._answer_of(task) is not None and self._first_error(task) is None
+
+    def row(self, task: Task) -> Row:
+        """Return what has become of the line so far."""
+        line, answer = task.line, self._answer_of(task)
+        if answer is None:
+            failed = self._errors.get(task.key, NOT_ASKED)
+            return Row(line.number, line.question, line.chat_history, statements=line.statements, error=failed)
+        error, verdicts = self._first_error(task), self._verdicts_of(task)
+        return Row(
+            line=line.number,
+            question=line.question,
+            chat_history=line.chat_history,
+            history_dropped=answer.history_dropped,
+            answer=answer.text,
+            finish_reason=answer.finish_reason,
+            model=answer.model,
+            refused=answer.refused,
+            tokens=answer.tokens,
+            timing=answer.timing,
+            verdicts=None if error and not verdicts else verdicts,
+            statements=line.statements,
+            error=error,
+        )
+
+    def _answer_of(self, task: Task) -> Answer | None:
+        entry = self._journal.finished.get(task.key)
+        return entry.answer if entry else None
+
+    def _verdict_of(self, task: Task, statement: str) -> Verdict | None:
+        answer = self._answer_of(task)
+        if answer is None:
+            return None
+        if not answer.text.strip():
+            return EMPTY
+        entry = self._journal.finished.get(verdict_key(task.key, answer.text, statement, self._eval_flow))
+        return entry.verdict if entry else None
+
+    def _verdicts_of(self, task: Task) -> dict[str, Verdict]:
+        found = {name: self._verdict_of(task, text) for name, text in task.line.statements.items()}
+        return {name: verdict for name, verdict in found.items() if verdict is not None}
+
+    def _first_error(self, task: Task) -> str | None:
+        """Return why the first statement without a verdict has none; None where all have one."""
+        answer = self._answer_of(task)
+        for name, text in task.line.statements.items():
+            if answer is not None and self._verdict_of(task, text) is None:
+                error = self._errors.get(verdict_key(task.key, answer.text, text, self._eval_flow), NOT_ASKED)
+                return error if error == NOT_ASKED else f"{error} (statement {name!r})"
+        return None
+
+    async def _judge_one(self, task: Task, answer: str, statement: str, span: Any) -> None:
+        key = verdict_key(task.key, answer, statement, self._eval_flow)
+        verdict = await self._outcome(key, lambda: self._eval_flow.verdict(answer, statement, parent=span))
+        if verdict is not None:
+            self._keep(JournalEntry(key, task.key, verdict=verdict))
+
+    async def _outcome(self, key: str, work: Callable[[], Awaitable[T]]) -> T | None:
+        """Return what `work` returns; None where it raised, and then note the error under `key`."""
+        if self._interruption.requested:
+            return None
+        self._errors.pop(key, None)
+        try:
+            outcome = await self._interruption.run(work(), self._limit_s)
+        except Exception as error:
+            self._errors[key] = clean(f"{type(error).__name__}: {error}")
+            self._stop_if_hopeless(error)
+            return None
+        self._hopeless.clear()
+        return outcome
+
+    def _stop_if_hopeless(self, error: Exception) -> None:
+        if cause := hopeless(error):
+            self._hopeless[cause] += 1
+            if self._hopeless[cause] >= HOPELESS_IN_A_ROW:
+                self._interruption.request(cause)
+
+    def _keep(self, entry: JournalEntry) -> None:
+        try:
+            self._journal.append(entry)
+        except OSError as error:  # nothing that is paid for from here on could be kept
+            cause = f"{self._journal.path} cannot be written: {error.strerror}; the run is stopped"
+            self._errors[entry.key] = f"OSError: {cause}"
+            self._interruption.request(cause)
+
+
+async def _answer(chat_flow: Any, question: str, chat_history: Any) -> Answer:
+    """Return the whole answer of a ChatFlow, with how it ended, what it took, and who counted that."""
+    reply = Reply()
+    text = "".join([piece async for piece in chat_flow.stream(question, chat_history, reply)])
+    usage = reply.usage or await count_usage(chat_flow.model.name, reply.messages, text)
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    return Answer(
+        text=clean(text),
+        finish_reason=reply.finish_reason,
+        history_dropped=reply.dropped,
+        tokens=Tokens(prompt, completion, "service" if reply.usage else "vocabulary"),
+        timing=Times(**reply.timing.as_dict(completion)),
+        model=reply.model,
+        refused=reply.refused,
+    )
