@@ -101,9 +101,9 @@ class EvalFlow:
 if __name__ == "__main__":
     flow = EvalFlow()
     if sys.argv[1:2] == ["calibrate"]:  # python check_list.py calibrate labels.jsonl
-        from flowkit.judge import calibration
+        from flowkit.run import calibrating
 
-        sys.exit(calibration.main(sys.argv[2:], flow))
+        sys.exit(calibrating.main(sys.argv[2:], flow))
     result = flow(
         answer="ChatGPT is a conversational AI model developed by OpenAI. It is trained on a large body of text and on "
         "people's ratings of its replies, answers questions, drafts and explains text and code, and can be wrong.",

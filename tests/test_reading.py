@@ -309,10 +309,10 @@ DECORATIONS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("decoration", DECORATIONS)
-@pytest.mark.parametrize("quotes", ['""', "“”", "„“"])
+@pytest.mark.parametrize("quotes", [('"', '"'), ("“", "”"), ("„", "“")], ids="".join)
 @given(said=said_in_latex, score=st.integers(1, 5))
 def test_latex_that_is_not_escaped_is_read_as_written_in_whatever_stands_around(
-    decoration: str, quotes: str, said: str, score: int
+    decoration: str, quotes: tuple[str, str], said: str, score: int
 ) -> None:
     opening, closing = quotes
     reply = f'{{"explanation": "{said}", "score": {score}}}'
