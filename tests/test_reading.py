@@ -71,6 +71,8 @@ REPLIES = [
     ("{“score”: 4, explanation: “the braces {“ and }”}", 4, "lenient"),
     ("{“notes”: [“a”, “b”], “score”: 4,}", 4, "lenient"),
     ("Here “you” are: {“score”: 4}", 4, "lenient"),
+    ('{“explanation": “It says “yes”, “no” and "so on", “score”: 4}', 4, "lenient"),
+    ("{“explanation”: “It says “yes”, \u2018no\u2019 and so on”, score: 4}", 4, "lenient"),
     # backslashes that JSON does not know
     (r'{"explanation": "\(\sigma\) is there", "score": 4}', 4, "lenient"),
     (r'{"explanation": "It\'s there", "score": 4}', 4, "lenient"),
@@ -224,6 +226,8 @@ def test_a_reply_cut_anywhere_has_no_score(before: str, length: int) -> None:
 
 
 UNITS = [
+    " ",
+    "a",
     *"{}[9'\"\\“”\u2019\u2018",
     "{}",
     "“a",
@@ -231,6 +235,8 @@ UNITS = [
     "{“",
     "{\u2018",
     "{”, ",
+    '” "',
+    "”,a",
     "”, a",
     "<think>",
     "</think>",
@@ -251,7 +257,8 @@ UNITS = [
 
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize(
-    ("before", "after"), [("", ""), ('{"', ""), ('{"score": 4, "x": ', "}"), ('{"score": 4, "x": "', '"}')]
+    ("before", "after"),
+    [("", ""), ("{“score”: “”,", "}"), ('{"', ""), ('{"score": 4, "x": ', "}"), ('{"score": 4, "x": "', '"}')],
 )
 def test_reading_takes_time_linear_in_the_length(unit: str, before: str, after: str) -> None:
     started = time.perf_counter()

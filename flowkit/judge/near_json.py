@@ -11,7 +11,6 @@ from typing import Any
 QUOTED = 100  # characters of a reply that a message may repeat
 _LITERALS = {"True": "true", "False": "false", "None": "null"}  # Python's
 
-
 # JSON has a meaning for \n, \r and \t; before the rest of these names they are the backslash of a LaTeX command.
 # Left out are \ne, \ni and the like: a line may well begin with "e.g." or "i)".
 _COMMAND = re.compile(
@@ -24,8 +23,10 @@ _COMMAND = re.compile(
 _BACKSLASH = re.compile(r"""\\((?P<json>u[0-9a-fA-F]{4}|["\\/])|[A-Za-z]+|.)""", re.DOTALL)
 
 _OPENING = "\"'“”„\u2018"  # quotes that a string may begin with
+_QUOTE = rf"[{_OPENING}\u2019]"
+_KEY = rf"{_QUOTE}?\w+{_QUOTE}?\s*:"  # no blanks inside the quotes: they would take time quadratic in their number
 # A curly quote ends a string only where JSON goes on after it: a text in curly quotes may have some of its own.
-_GOES_ON = rf"\s*(?:[}}\]]|,\s*(?:[}}\]{_OPENING}]|\w+\s*:))"
+_GOES_ON = rf"\s*(?:[}}\]]|,\s*(?:[}}\]]|{_KEY}))"
 
 
 def _curly(opening: str, closing: str) -> str:
@@ -36,7 +37,7 @@ def _curly(opening: str, closing: str) -> str:
     )
 
 
-_IN_DOUBLE, _IN_SINGLE = _curly("“”„", "“”"), _curly("\u2018", "\u2019")
+_IN_DOUBLE, _IN_SINGLE = _curly("“”„", '“”"'), _curly("\u2018", "\u2019'")
 # Every alternative matches in linear time and an unclosed string or comment runs to the end of the text, so that
 # reading takes time linear in the length of the reply.
 _TOKEN = re.compile(
