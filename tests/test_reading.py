@@ -261,9 +261,9 @@ UNITS = [
     [("", ""), ("{“score”: “”,", "}"), ('{"', ""), ('{"score": 4, "x": ', "}"), ('{"score": 4, "x": "', '"}')],
 )
 def test_reading_takes_time_linear_in_the_length(unit: str, before: str, after: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()  # other programs may keep the machine busy
     parse(before + unit * (200_000 // len(unit)) + after)
-    assert time.perf_counter() - started < 2  # 0.2 s at most; a quadratic reader needs minutes
+    assert time.thread_time() - started < 2  # 0.2 s at most; a quadratic reader needs minutes
 
 
 FRAGMENTS = [*"{}[]:,\"'\\/*#46\n “”„\u2018\u2019", "score", "//", "True", "<think>", "</think>", "\\frac"]
