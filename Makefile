@@ -31,7 +31,7 @@ test check: .venv/installed-dev
 	wait $$types && exit $$tests
 
 test-ray: .venv/installed-ray
-	$(BIN)/python -m pytest -m ray -n 2 tests/test_cluster.py tests/test_places.py
+	$(BIN)/python -m pytest -m ray -n 2 tests/test_cluster.py tests/test_storage.py
 
 bench-ray: .venv/installed-ray
 	$(BIN)/python -m benchmarks.cluster_runs
