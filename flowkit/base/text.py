@@ -17,6 +17,13 @@ def check_text(text: Any, where: str) -> None:
         ) from None
 
 
+def encodable(text: str) -> str:
+    """Return `text` as UTF-8 can carry it: the two halves of a surrogate pair joined, a lone one as U+FFFD."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def shown(value: Any, limit: int = 40) -> str:
     """Return the start of `value` as Python writes it."""
     return _start(repr(value), limit)

@@ -11,10 +11,10 @@ import openai
 # Perplexity, Together and Cohere for an account without money.
 USED_UP = re.compile(
     r"insufficient[_ ](quota|balance|credits?|funds)|billing[_ ](hard[_ ]limit|not[_ ]active)"
-    r"|account_?overdue|arrearage|余额不足|欠费|(exceeded|reached) (your|its|the) (current quota|monthly|spending)|exceeded_current_quota"
-    r"|(credit|account|your) balance is (too low|insufficient|not enough)"
-    r"|(used|spent) all (of )?(your|its|available) |out of credits|credit limit exceeded|spending limit"
-    r"|calls / month|PerDay",
+    r"|account_?overdue|arrearage|余额不足|欠费|calls / month|PerDay"
+    r"|(exceeded|reached) (your|its|the) (current quota|monthly|spending)|exceeded_current_quota"
+    r"|(credit|account|your) balance is (too low|insufficient|not enough)|out of credits"
+    r"|(used|spent) all (of )?(your|its|available) |credit limit exceeded|spending limit",
     re.IGNORECASE,
 )
 # Gemini says "you exceeded your current quota" of every minute's limit too, and when to ask again.
