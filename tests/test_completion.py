@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from typing import Any
 
 import openai
 import pytest
@@ -21,8 +22,11 @@ KEY = "sk-never-shown-1234"
 QUESTION: list[Message] = [{"role": "user", "content": "What is it?"}]
 
 
-def model_at(server: ChatServer, name: str = "m", timeout_s: float = 5, give_up_after_s: float = 30) -> Model:
-    return Model(name, Service(server.base_url, KEY, timeout_s=timeout_s, give_up_after_s=give_up_after_s))
+def model_at(
+    server: ChatServer, name: str = "m", timeout_s: float = 5, give_up_after_s: float = 30, max_retries: int = 2
+) -> Model:
+    limits: dict[str, Any] = {"timeout_s": timeout_s, "give_up_after_s": give_up_after_s, "max_retries": max_retries}
+    return Model(name, Service(server.base_url, KEY, **limits))
 
 
 def ask(model: Model, reply: Reply | None = None) -> AsyncGenerator[str, None]:
@@ -37,7 +41,10 @@ def read_each(model: Model, replies: Sequence[Reply | None]) -> list[list[str]]:
     """Read one answer after the other, on one event loop."""
 
     async def collect() -> list[list[str]]:
-        return [[piece async for piece in ask(model, reply)] for reply in replies]
+        answers = []
+        for reply in replies:
+            answers.append([piece async for piece in ask(model, reply)])
+        return answers
 
     return asyncio.run(collect())
 

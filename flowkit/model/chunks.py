@@ -120,7 +120,8 @@ class ReplyReader:
         if self._reply.model is None and isinstance(name := frame.get("model"), str):
             self._reply.model = encodable(name) or None
         if not (choices := frame.get("choices")):
-            self._stranger = frame if frame and not usage else self._stranger
+            if frame and not usage and "choices" not in frame:
+                self._stranger = frame
             return ""
         if not isinstance(choices, list):
             raise self._wrong("'choices'", "a list", choices)
