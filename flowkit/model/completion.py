@@ -107,7 +107,7 @@ async def _whole(client: AsyncOpenAI, model: Model, request: dict[str, Any], rep
         reader = ReplyReader(reply, response.request)
         return "".join([*reader.feed(response.content), *reader.end()])
 
-    refused = refusals.refused_by(client, model)
+    refused = refusals.refused_by(model)
     if refusals.WHOLE not in refused:
         try:
             return await _send(client, model, request, reply, read)
@@ -179,7 +179,7 @@ async def _send(
     """
     await in_turn()
     reply.timing.turn()
-    refused = refusals.refused_by(client, model)
+    refused = refusals.refused_by(model)
     while True:
         sent = refusals.adapted(refused, request)
         reply.format = refusals.format_of(sent)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import openai
-from openai import AsyncOpenAI
 
 from flowkit.base.text import encodable
 from flowkit.model.configuration import Model
@@ -32,15 +32,20 @@ FORMAT_NAMED = re.compile(
     r"|generation.?config|guided|grammar|constrained.decoding|output.?format",
     re.IGNORECASE,
 )
-NEVER_A_FORMAT = (401, 402, 408, 429)
+NOT_ABOUT_A_FORMAT = (401, 402, 404, 408, 429)
 WHOLE = "a whole reply"  # the service says nothing for too long unless it is asked for a stream
 
-_refused: WeakKeyDictionary[AsyncOpenAI, dict[str, set[str]]] = WeakKeyDictionary()
+# By event loop, as the clients are: it goes with the loop.
+_refused: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str | None, ...], set[str]]] = WeakKeyDictionary()
 
 
-def refused_by(client: AsyncOpenAI, model: Model) -> set[str]:
-    """Return what that client's service is known to refuse for the model, to be added to; it goes with the client."""
-    return _refused.setdefault(client, {}).setdefault(model.name, set())
+def refused_by(model: Model) -> set[str]:
+    """Return what is known on this event loop to be refused for the model, to be added to.
+
+    It depends on neither the key nor our patience, so every flow that asks the same model shares it.
+    """
+    known = _refused.setdefault(asyncio.get_running_loop(), {})
+    return known.setdefault((model.service.base_url, model.service.api_version, model.name), set())
 
 
 def adapted(refused: set[str], request: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +75,9 @@ def learn(refused: set[str], model: Model, sent: dict[str, Any], error: openai.A
     status = error.status_code if isinstance(error, openai.APIStatusError) else 400
     words = _words(error, model)
     found = list[str]()
-    if format_of(sent) in FORMATS and status not in NEVER_A_FORMAT and FORMAT_NAMED.search(f"{error.param} {words}"):
+    # A 404 may name the model "json_object"; OpenRouter's says that no endpoint supports the format.
+    may_be_format = status not in NOT_ABOUT_A_FORMAT or (status == 404 and "support" in words)
+    if format_of(sent) in FORMATS and may_be_format and FORMAT_NAMED.search(f"{error.param} {words}"):
         found = [format_of(sent)]
     elif status in (400, 422) and REFUSAL.search(f"{error.code} {words}"):
         told = str(error.param or words)
