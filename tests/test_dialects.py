@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from flowkit.model.chunks import ReplyReader
 from flowkit.model.completion import Reply, complete_text
+from flowkit.model.errors import hopeless
 from tests.chat_server import Answer, ChatServer, Hang, Raw, Reset, Status
 from tests.test_completion import KEY, QUESTION, fail, model_at, read
 
@@ -189,6 +190,13 @@ def test_what_breaks_after_the_end_costs_nothing(server: ChatServer, act: Raw) -
     assert reply.finish_reason == "stop"
 
 
+@pytest.mark.parametrize("after", [stream(done=False), [None]], ids=["silence", "keep-alives"])
+def test_the_farewell_is_not_waited_for_long(server: ChatServer, after: list[bytes | None]) -> None:
+    server.script = [Raw([data(chunk("Hello")), data(chunk(finish="stop")), *after], then="hang")]
+    assert read(model_at(server, timeout_s=0.2)) == ["Hello"]
+    assert server.left.wait(5)
+
+
 @pytest.mark.parametrize("then", ["end", "reset"])
 def test_a_stream_that_stops_within_a_chunk_is_a_lost_connection(server: ChatServer, then: str) -> None:
     server.script = [Raw([data(chunk("Hello")), b'data: {"choices": [{"delta": {"con'], then=then)]
@@ -308,6 +316,15 @@ def test_a_silence_is_told_as_a_silence(server: ChatServer) -> None:
     assert "said nothing for 0.1 s" in message
 
 
+def test_an_error_within_a_stream_keeps_its_code_and_can_be_hopeless(server: ChatServer) -> None:
+    body = {"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}
+    server.usual = Raw(stream(body), kind="text/event-stream")
+    with pytest.raises(openai.APIError) as raised:
+        read(model_at(server))
+    assert raised.value.code == "insufficient_quota"
+    assert hopeless(raised.value) == "the quota is used up"
+
+
 def test_a_server_that_is_not_running_is_told_so() -> None:
     server = ChatServer("http://127.0.0.1:9/v1")
     _, message = fail(model_at(server, max_retries=0), openai.APIConnectionError)
@@ -366,9 +383,12 @@ def test_a_reply_that_the_service_itself_cannot_read_is_a_text_and_no_refusal(
     assert len(server.requests) == 1
 
 
-def test_a_whole_reply_that_takes_long_is_asked_for_as_a_stream_from_then_on(server: ChatServer) -> None:
+@pytest.mark.parametrize("limits", [{"timeout_s": 0.3, "max_retries": 0}, {"timeout_s": 2, "give_up_after_s": 0.5}])
+def test_a_whole_reply_that_takes_long_is_asked_for_as_a_stream_from_then_on(
+    server: ChatServer, limits: dict[str, Any]
+) -> None:
     server.usual = Answer(deltas=["Hel", "lo"], gap_s=0.02, whole_s=30)
-    model = model_at(server, timeout_s=0.3, max_retries=0)
+    model = model_at(server, **limits)
 
     async def ask_twice() -> list[tuple[str, Reply]]:
         return [await complete_text(model, QUESTION, {}), await complete_text(model, QUESTION, {})]

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowkit.model.configuration import Model, Service
@@ -69,6 +69,7 @@ def test_long_words_are_shortened_after_the_key_is_cut() -> None:
     assert words == "a" * (LONGEST - 5) + "<the ..."
 
 
+@settings(max_examples=40)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.text(),

@@ -14,6 +14,7 @@ import openai
 
 from flowkit.base.text import encodable, in_one_line
 from flowkit.model.configuration import Model
+from flowkit.model.errors import body_of
 from flowkit.model.words import OPENAI_URL, address, place, said, without_secrets
 
 # What a connection raises: httpx2's errors, and aiohttp's where httpx2's transport lets them through.
@@ -33,14 +34,14 @@ def causes_named(model: Model) -> Iterator[None]:
         raise _broken(model, error) from error
     except asyncio.TimeoutError as error:
         limit = f"{model.service.give_up_after_s:g} s, retries included"
-        raise TimeoutError(f"{place(model)} did not begin to answer within {limit}") from error
+        raise TimeoutError(encodable(f"{place(model)} did not begin to answer within {limit}")) from error
     except openai.APIConnectionError as error:
         if error.__cause__ is None:
             _named(error, error.message, model)
             raise
         raise _broken(model, error.__cause__) from error.__cause__
     except openai.APIStatusError as error:
-        words = said(error.response.content, model.service) or "(no words)"
+        words = said(body_of(error), model.service) or "(no words)"
         _named(error, f"Error code: {error.status_code} - {words}", model)
         raise
     except openai.APIError as error:
@@ -53,7 +54,9 @@ def causes_named(model: Model) -> Iterator[None]:
 def is_silence(error: BaseException) -> bool:
     """Say whether the service said nothing for as long as we wait; a connection that broke is no silence."""
     causes = _causes(error)
-    return isinstance(causes[-1], TIMEOUTS) and not any(isinstance(each, UNREACHABLE) for each in causes)
+    if any(isinstance(each, UNREACHABLE) for each in causes):
+        return False
+    return isinstance(error, asyncio.TimeoutError) or isinstance(causes[-1], TIMEOUTS)
 
 
 def _broken(model: Model, error: BaseException) -> openai.APIConnectionError:

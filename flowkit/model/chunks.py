@@ -184,6 +184,8 @@ class ReplyReader:
         return self._error(f"{what} must be {expected}, got {type(came).__name__} {shown(came)}")
 
     def _error(self, message: str, body: object = None) -> openai.APIError:
+        if isinstance(body, dict) and isinstance(body.get("error"), dict):
+            body = body["error"]  # as openai does, which reads the error's code there
         return openai.APIError(encodable(message), self._request, body=body)
 
 

@@ -141,7 +141,7 @@ async def _streamed(
             for piece in reader.feed(sent):
                 yield piece
             if reply.finish_reason is not None and reader.chunks != chunks:
-                chunks, until_s = reader.chunks, time.monotonic() + FAREWELL_S
+                chunks, until_s = reader.chunks, time.monotonic() + min(FAREWELL_S, model.service.timeout_s)
         if reader.done:
             await _drain(received)
         for piece in reader.end():

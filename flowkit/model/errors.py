@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 
+import httpx2
 import openai
 
 # The codes and words of OpenAI, Azure, Anthropic, DeepSeek, OpenRouter, xAI, Moonshot, Hugging Face, DashScope, Zhipu,
@@ -19,7 +21,9 @@ USED_UP = re.compile(
 )
 # Gemini says "you exceeded your current quota" of every minute's limit too, and when to ask again.
 HEALS = re.compile(r"retry in \d|try again in \d|retryDelay|per[ _]?minute", re.IGNORECASE)
-NO_MODEL = re.compile(r"model_not_found|invalid_model|deploymentnotfound|model\b.{0,80}\b(not found|not exist)", re.I)
+NO_MODEL = re.compile(
+    r"model_not_found|invalid_model|deploymentnotfound|no models? loaded|model\b.{0,80}\b(not found|not exist)", re.I
+)
 MODERATED = re.compile(r"moderation|flagged|content[_ ](policy|filter)|safety", re.IGNORECASE)
 
 
@@ -35,7 +39,7 @@ def hopeless(error: BaseException) -> str | None:
     """Return in a short sentence why no request of this kind can succeed, None where asking again may help."""
     if not isinstance(error, openai.APIError):
         return None
-    status, text = _status(error), f"{error.code or ''} {_text(error.body)}"
+    status, text = _status(error), f"{error.code or ''} {_text(body_of(error))}"
     if status == 402 or (status != 404 and is_used_up(text)):
         return "the quota is used up"
     if status == 401 or (status == 403 and not MODERATED.search(text)):
@@ -45,6 +49,14 @@ def hopeless(error: BaseException) -> str | None:
     if status == 400 and NO_MODEL.search(text):
         return "the model is not there"
     return _too_long(error)
+
+
+def body_of(error: openai.APIError) -> object:
+    """Return what came with the error: the bytes of the response, or what openai keeps of it."""
+    if isinstance(error, openai.APIStatusError):
+        with suppress(httpx2.StreamError):  # closed before it was read
+            return error.response.content
+    return error.body
 
 
 def _too_long(error: openai.APIError) -> str | None:

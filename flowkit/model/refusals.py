@@ -11,6 +11,7 @@ import openai
 
 from flowkit.base.text import encodable
 from flowkit.model.configuration import Model
+from flowkit.model.errors import body_of
 from flowkit.model.words import said
 
 # What an answer can be asked for without; None: left out, a name: asked for under that name.
@@ -73,7 +74,7 @@ def learn(refused: set[str], model: Model, sent: dict[str, Any], error: openai.A
     if unreadable_reply(error) is not None:
         return False
     status = error.status_code if isinstance(error, openai.APIStatusError) else 400
-    words = _words(error, model)
+    words = said(body_of(error), model.service)
     found = list[str]()
     # A 404 may name the model "json_object"; OpenRouter's says that no endpoint supports the format.
     may_be_format = status not in NOT_ABOUT_A_FORMAT or (status == 404 and "support" in words)
@@ -99,8 +100,3 @@ def unreadable_reply(error: openai.APIError) -> tuple[str, bool] | None:
         return None
     text = body.get("failed_generation")
     return encodable(text) if isinstance(text, str) else "", "max completion tokens" in message
-
-
-def _words(error: openai.APIError, model: Model) -> str:
-    body = error.response.content if isinstance(error, openai.APIStatusError) else error.body
-    return said(body, model.service)
