@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import openai
 
-from flowkit.base.text import encodable, shown
+from flowkit.base.text import encodable
 from flowkit.model.events import Event, EventReader
 from flowkit.model.reply import Reply
 from flowkit.model.words import is_error
@@ -58,7 +58,7 @@ class ReplyReader:
             raise self._error(f"the service gave this answer up, finish_reason {reason!r}")
         if reason is None and not self.done:
             if self._stranger is not None and not self.chunks:
-                raise self._error(f"what came is no chat completion: {shown(self._stranger, 120)}")
+                raise self._error("what came is no chat completion", json.dumps(self._stranger))
             raise openai.APIConnectionError(message="the reply ended before the answer did", request=self._request)
         self._reply.finish_reason = reason or "stop"
         if self._half:
@@ -97,7 +97,7 @@ class ReplyReader:
 
     def _frames_of_text(self, event: Event, at_end: bool) -> list[Any]:
         """Return what a text that is no JSON may be: several chunks, an error, or half a chunk at the end."""
-        lines = event.data.splitlines()
+        lines = event.data.split("\n")
         if len(lines) > 1 and all(line.endswith("}") or line in FAREWELLS for line in lines):
             # Some services leave out the blank line between two events.
             return [frame for line in lines for frame in self._frames_of(Event(line, event.name), at_end)]
@@ -181,7 +181,8 @@ class ReplyReader:
         return encodable(text[:-1] if self._half else text)
 
     def _wrong(self, what: str, expected: str, came: object) -> openai.APIError:
-        return self._error(f"{what} must be {expected}, got {type(came).__name__} {shown(came)}")
+        shown = came if isinstance(came, str) else json.dumps(came)
+        return self._error(f"{what} must be {expected}, got {type(came).__name__}", shown)
 
     def _error(self, message: str, body: object = None) -> openai.APIError:
         if isinstance(body, dict) and isinstance(body.get("error"), dict):
