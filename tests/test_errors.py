@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,7 +10,10 @@ import httpx2
 import openai
 import pytest
 
+from flowkit.model.completion import complete_text
 from flowkit.model.errors import hopeless, is_used_up
+from tests.chat_server import ChatServer, Status
+from tests.test_completion import QUESTION, model_at
 
 OPENAI_QUOTA = {
     "message": "You exceeded your current quota, please check your plan and billing details.",
@@ -99,3 +103,26 @@ def test_an_error_within_a_stream_names_its_status_as_a_code() -> None:
 def test_what_is_no_error_of_a_service_is_not_hopeless() -> None:
     assert hopeless(ValueError("no")) is None
     assert hopeless(openai.APIConnectionError(request=httpx2.Request("POST", "http://127.0.0.1/"))) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (Status(401, "Incorrect API key provided"), "the key is refused"),
+        (
+            Status(404, "The model `m` does not exist", error_code="model_not_found"),
+            "the model or the path is not there",
+        ),
+        (Status(402, "Payment Required"), "the quota is used up"),
+        (Status(429, "slow down", headers=[("retry-after", "3600")]), "the service asks to wait longer than we would"),
+    ],
+    ids=lambda value: getattr(value, "message", None),
+)
+def test_a_real_reply_is_known_to_be_hopeless_after_one_request(
+    server: ChatServer, status: Status, sentence: str
+) -> None:
+    server.usual = status
+    with pytest.raises(openai.APIStatusError) as raised:
+        asyncio.run(complete_text(model_at(server), QUESTION, {}))
+    assert (hopeless(raised.value) or "").startswith(sentence)
+    assert len(server.requests) == 1
