@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from tests.chat_server import Answer, ChatServer
+from tests.chat_server import Answer, ChatServer, Status
 from tests.desk import VERDICT
 from tests.notebook import clean_environment, copy_of_project
 
@@ -152,6 +153,18 @@ def check_it_works_from(installed: Installed, elsewhere: Path, server: ChatServe
 def test_installed_it_works_from_any_folder(installed: Installed, tmp_path: Path, server: ChatServer) -> None:
     packages = next(installed.venv.glob("lib/python*/site-packages"))
     check_it_works_from(installed, tmp_path, server, packages / "flow.py")
+
+
+@pytest.mark.slow
+def test_what_the_command_says_to_type_resumes_its_run(
+    installed: Installed, tmp_path: Path, server: ChatServer
+) -> None:
+    (tmp_path / ".env").write_text(f"OPENAI_BASE_URL={server.base_url}\nOPENAI_API_KEY=a-key\n")
+    (tmp_path / "data.jsonl").write_text('{"question": "What is it?"}')
+    server.usual = Status(400, "not today")
+    last_line = installed.run("chat-batch", "--quiet", cwd=tmp_path, code=3).splitlines()[-1]
+    server.usual = Answer()
+    assert "1 answered, 1 judged, 0 failed" in installed.run(*shlex.split(last_line), cwd=tmp_path)
 
 
 @pytest.mark.slow
