@@ -213,6 +213,15 @@ def test_without_promptflow_every_program_works_or_says_what_it_lacks(installed:
 
 
 @pytest.mark.slow
+def test_without_promptflow_a_connection_of_its_is_refused_with_what_to_do(installed: Installed) -> None:
+    program = "from flow import ChatFlow; ChatFlow({'connection': 'mine', 'model': 'gpt-4o'})"
+    said = installed.run("python", "-c", program, code=1).splitlines()[-1]
+    assert said.startswith(
+        "ValueError: connection mine: only promptflow knows it, and it is not installed: pip install"
+    )
+
+
+@pytest.mark.slow
 def test_without_promptflow_the_fast_tests_pass(installed: Installed) -> None:
     chosen = ("-m", "not slow and not ray", "-k", " or ".join(NEAR_PROMPTFLOW))
     printed = installed.run("python", "-m", "pytest", "-x", "-p", "no:cacheprovider", *chosen)
