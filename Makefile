@@ -12,7 +12,7 @@ define install
 endef
 
 # The files that take longest go first, so that no process is left alone with one of them at the end.
-LONGEST := tests/test_readme.py tests/test_survival.py tests/test_repairs.py
+LONGEST := tests/test_readme.py tests/test_install.py tests/test_survival.py tests/test_repairs.py
 
 .PHONY: tutorial test test-ray check bench bench-ray clean
 

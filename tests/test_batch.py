@@ -105,6 +105,7 @@ def test_as_many_lines_are_in_flight_as_asked_for(at_server: ChatServer, tmp_pat
     assert at_server.most_in_flight == 5
 
 
+@pytest.mark.promptflow
 def test_the_synchronous_judge_has_as_many_requests_in_flight_in_promptflows_own_run(
     at_server: ChatServer, tmp_path: Path
 ) -> None:

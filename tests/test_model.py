@@ -97,6 +97,7 @@ def test_a_dict_its_text_and_a_model_say_the_same(monkeypatch: pytest.MonkeyPatc
     assert resolve(configuration) == Model("m", Service("http://x/v1", KEY))
 
 
+@pytest.mark.promptflow
 def test_promptflows_configuration_objects_say_the_same() -> None:
     from promptflow.core import (
         AzureOpenAIModelConfiguration,

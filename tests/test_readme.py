@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import new_home
 from tests.notebook import clean_environment, copy_of_project
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.promptflow]
 
 README = Path(__file__).absolute().parent.parent / "README.md"
 REFUSED = "pf run create --flow flow.py --data data.jsonl"

@@ -34,7 +34,11 @@ def configuration_for(connection: Any) -> Any:
 
 def fields_of_connection(name: str) -> dict[str, Any]:
     """Return the fields of a connection that promptflow keeps."""
-    from promptflow.client import PFClient  # slow to import, and not needed without connections
+    try:
+        from promptflow.client import PFClient  # slow to import, and not needed without connections
+    except ModuleNotFoundError as error:
+        needs = f"connection {name}: only promptflow knows it, and it is not installed: pip install -r requirements.txt"
+        raise ValueError(f"{needs}, or give the fields of the service instead, such as base_url ({error})") from None
 
     connection = PFClient().connections.get(name=name, with_secrets=True)
     if connection.TYPE == "AzureOpenAI":
