@@ -9,6 +9,8 @@ import pytest
 
 import offline_model
 from flowkit.model.configuration import Model, OfflineModelWarning, Service, resolve
+from tests.chat_server import ChatServer
+from tests.programs import free_port
 
 KEY = "sk-do-not-show"
 
@@ -154,3 +156,188 @@ def test_a_model_shows_no_key_and_pickles() -> None:
     model = resolve({"model": "m", "base_url": "http://x/v1", "api_key": KEY})
     assert KEY not in repr(model)
     assert pickle.loads(pickle.dumps(model)) == model
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "OPENAI_API_KEY",
+            "sk-do\N{EM DASH}not-show",
+            r"OPENAI_API_KEY has a character .* U\+2014 EM DASH, at position 6",
+        ),
+        ("OPENAI_API_KEY", "sk-do not-show", "OPENAI_API_KEY has a blank"),
+        ("OPENAI_API_KEY", '"sk-do-not-show"', "OPENAI_API_KEY has quotes"),
+        ("OPENAI_BASE_URL", "localhost:11434/v1", "OPENAI_BASE_URL must be an address that begins with http"),
+        ("OPENAI_BASE_URL", "sk-do-not-show", "OPENAI_BASE_URL must be an address"),
+        ("OPENAI_BASE_URL", "http://h:port/v1", "OPENAI_BASE_URL must be an address"),
+        ("OPENAI_BASE_URL", "https://h/v1/chat/completions", "before /chat/completions: write https://h/v1$"),
+        (
+            "OPENAI_BASE_URL",
+            "https://u:do-not-show@h/v1/responses/?k=do-not-show",
+            "before /responses: write https://h/v1$",
+        ),
+        ("OPENAI_BASE_URL", "https://h/v1/embeddings", "before /embeddings: write https://h/v1$"),
+        (
+            "OPENAI_BASE_URL",
+            "https://x.openai.azure.com/openai/deployments/mine/chat/completions?api-version=1",
+            "AZURE_OPENAI_ENDPOINT=https://x.openai.azure.com, AZURE_OPENAI_DEPLOYMENT=mine",
+        ),
+        ("MODEL_TIMEOUT_S", "0", "MODEL_TIMEOUT_S must be more than 0"),
+        ("MODEL_TIMEOUT_S", "nan", "MODEL_TIMEOUT_S must be a finite number"),
+        ("MODEL_GIVE_UP_AFTER_S", "inf", "MODEL_GIVE_UP_AFTER_S must be a finite number"),
+        ("MODEL_MAX_RETRIES", "-1", "MODEL_MAX_RETRIES must not be negative"),
+        ("MODEL_MAX_IN_FLIGHT", "0", "MODEL_MAX_IN_FLIGHT must be at least 1"),
+    ],
+)
+def test_a_variable_that_cannot_work_is_refused_by_name_and_without_the_key(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    setenv(monkeypatch, **{"OPENAI_API_KEY": KEY, name: value})
+    with pytest.raises(ValueError, match=message) as refused:
+        resolve()
+    assert "do-not-show" not in str(refused.value)
+
+
+@pytest.mark.parametrize("path", ["openai/deployments/mine/chat/completions?api-version=1", "openai/v1/", "openai"])
+def test_an_azure_endpoint_ends_before_its_paths(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    setenv(monkeypatch, AZURE_OPENAI_API_KEY=KEY, AZURE_OPENAI_DEPLOYMENT="mine")
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", f"https://x/{path}")
+    with pytest.raises(ValueError, match=r"AZURE_OPENAI_ENDPOINT must be the address before /openai: write https://x$"):
+        resolve()
+
+
+def test_a_field_of_model_config_is_refused_by_its_name() -> None:
+    with pytest.raises(ValueError, match="model_config: api_key has a blank"):
+        resolve({"model": "m", "api_key": "a b"})
+    with pytest.raises(ValueError, match="model_config: timeout_s must be more than 0"):
+        resolve({"model": "m", "api_key": KEY, "timeout_s": 0})
+
+
+def test_the_path_of_a_chat_is_cut_from_an_address_in_model_config() -> None:
+    given = {"model": "m", "base_url": "https://x/v1/chat/completions", "api_key": KEY}
+    assert resolve(given).service.base_url == "https://x/v1"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_dotenv_is_read_in_utf_8_and_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / ".env").write_bytes("OPENAI_BASE_URL=http://127.0.0.1/v1\r\nOPENAI_MODEL=m\r\n".encode(encoding))
+    assert resolve() == Model("m", Service("http://127.0.0.1/v1", "no-key-needed"))
+
+
+@pytest.mark.parametrize("raw", ["OPENAI_MODEL=m".encode("utf-16-le"), b"OPENAI_MODEL=caf\xe9", b"A=\0"])
+def test_dotenv_in_another_encoding_is_refused(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / ".env").write_bytes(raw)
+    with pytest.raises(ValueError, match=r"file .*\.env is not UTF-8 text"):
+        resolve()
+
+
+def test_dotenv_of_a_folder_above_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("OPENAI_BASE_URL=http://127.0.0.1/v1\nOPENAI_MODEL=of-the-stranger\n")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert resolve() == Model("gpt-4o-mini", Service(None, KEY))
+
+
+PAIRS = [
+    ("OPENAI_BASE_URL", "OPENAI_API_KEY", "OPENAI_MODEL"),
+    ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_DEPLOYMENT"),
+]
+
+
+@pytest.mark.parametrize(("address", "key", "name"), PAIRS)
+def test_a_key_of_the_environment_is_never_sent_to_an_address_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, key: str, name: str
+) -> None:
+    (tmp_path / ".env").write_text(f"{address}=https://strange/v1\n{name}=m\n")
+    monkeypatch.setenv(key, KEY)
+    with pytest.raises(ValueError, match=rf"{tmp_path}/\.env names {address}, and only the environment has {key}"):
+        resolve()
+
+
+def test_a_file_cannot_fetch_the_key_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    (tmp_path / ".env").write_text("OPENAI_BASE_URL=https://strange/v1\nOPENAI_MODEL=m\nOPENAI_API_KEY=${MY_KEY}\n")
+    with pytest.raises(ValueError, match="OPENAI_API_KEY refers to another variable"):
+        resolve()
+    (tmp_path / ".env").write_text("OPENAI_BASE_URL=https://strange/v1\n")
+    with pytest.raises(ValueError, match="write base_url in model_config too"):
+        resolve({"model": "m", "api_key": "${env:MY_KEY}"})
+
+
+def test_the_environment_wins_as_a_pair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / ".env").write_text("OPENAI_BASE_URL=https://of-the-file/v1\nOPENAI_API_KEY=of-the-file\n")
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert [resolve(), resolve()] == [Model("gpt-4o-mini", Service(None, KEY))] * 2
+    assert [record.getMessage() for record in caplog.records] == [
+        f"OPENAI_BASE_URL and OPENAI_API_KEY of {tmp_path / '.env'} are not used: "
+        "the environment has its own OPENAI_API_KEY"
+    ]
+    monkeypatch.delenv("OPENAI_API_KEY")
+    setenv(monkeypatch, OPENAI_BASE_URL="https://of-the-environment/v1", OPENAI_MODEL="m")
+    assert resolve() == Model("m", Service("https://of-the-environment/v1", "no-key-needed"))
+
+
+@pytest.mark.parametrize(
+    ("address", "warnings"),
+    [
+        ("http://far.example/v1", 1),
+        ("http://192.168.7.7/v1", 1),
+        ("https://far.example/v1", 0),
+        ("http://localhost:1/v1", 0),
+        ("http://127.9.9.9/v1", 0),
+        ("http://[::1]:1/v1", 0),
+        ("http://host.docker.internal:1/v1", 0),
+    ],
+)
+def test_a_key_that_travels_unencrypted_is_warned_of_once(
+    caplog: pytest.LogCaptureFixture, address: str, warnings: int
+) -> None:
+    for _ in range(2):
+        resolve({"model": "m", "base_url": address, "api_key": KEY})
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == warnings
+    assert all("unencrypted" in text and address in text and KEY not in text for text in said)
+
+
+def models(*names: str) -> dict[str, object]:
+    return {"object": "list", "data": [{"id": name, "object": "model"} for name in names]}
+
+
+@pytest.mark.parametrize(
+    ("listed", "name"),
+    [
+        (models("llama3.2"), "llama3.2"),
+        (models("a", "gpt-4o-mini"), "gpt-4o-mini"),
+        (None, "gpt-4o-mini"),
+        ({"object": "chat.completion", "choices": []}, "gpt-4o-mini"),
+        (["a"], "gpt-4o-mini"),
+    ],
+)
+def test_the_only_model_of_a_server_is_taken_and_it_is_asked_once(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch, listed: object, name: str
+) -> None:
+    server.models = listed
+    setenv(monkeypatch, OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY=KEY)
+    assert [resolve().name, resolve(judge=True).name] == [name, name]
+    assert [(seen.path, seen.headers["authorization"]) for seen in server.listings] == [("/v1/models", f"Bearer {KEY}")]
+
+
+def test_a_choice_of_models_is_left_to_the_person(server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+    server.models = models(*(f"m{i}" for i in range(12)))
+    with pytest.raises(ValueError, match=r"has 12 models: set it to one of m0, .*, m9 and 2 more"):
+        resolve()
+    server.models = {"object": "list", "data": None}
+    with pytest.raises(ValueError, match="lists no model"):
+        resolve()
+
+
+def test_a_server_that_is_not_running_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = f"http://127.0.0.1:{free_port()}/v1"
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    with pytest.raises(ValueError, match=f"cannot connect to {address}: is it running"):
+        resolve()
