@@ -85,6 +85,7 @@ class Seen:
     body: dict[str, Any]
     came_s: float
     left_s: float | None = None
+    method: str = "POST"
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -101,6 +102,8 @@ class ChatServer:
     script: list[Act] = field(default_factory=list)
     usual: Act | Callable[[dict[str, Any]], Act] = field(default_factory=Answer)
     requests: list[Seen] = field(default_factory=list)
+    models: Any = None  # the answer to a GET of /models; None: there is no such path
+    listings: list[Seen] = field(default_factory=list)  # the GET requests; `requests` are the others
     in_flight: int = 0
     most_in_flight: int = 0
     left: threading.Event = field(default_factory=threading.Event)  # set when a reader hangs up early
@@ -115,6 +118,9 @@ class ChatServer:
         """Serve one connection."""
         try:
             while (seen := await _read_request(reader)) is not None:
+                if seen.method == "GET":
+                    await self._list_models(seen, writer)
+                    continue
                 self.requests.append(seen)
                 self.in_flight += 1
                 self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -126,6 +132,13 @@ class ChatServer:
             pass
         finally:
             writer.close()
+
+    async def _list_models(self, seen: Seen, writer: Writer) -> None:
+        self.listings.append(seen)
+        if self.models is None:
+            await _send_whole(writer, 404, {"detail": "Not Found"})
+        else:
+            await _send_whole(writer, 200, self.models)
 
     async def _perform(self, act: Act, seen: Seen, reader: asyncio.StreamReader, writer: Writer) -> None:
         acting = asyncio.ensure_future(_act(act, seen.body, writer))
@@ -177,7 +190,8 @@ async def _read_request(reader: asyncio.StreamReader) -> Seen | None:
         return None
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in head[1:] if line)}
     body = json.loads(await reader.readexactly(int(headers.get("content-length", "0"))) or b"{}")
-    return Seen(head[0].split(" ")[1], headers, body, time.monotonic())
+    method, path, _ = head[0].split(" ")
+    return Seen(path, headers, body, time.monotonic(), method=method)
 
 
 async def _act(act: Act, body: dict[str, Any], writer: Writer) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowkit.model.configuration import DEFAULT_MODEL, Model, is_offline, read_variables, resolve
+from flowkit.model.configuration import DEFAULT_MODEL, Model, is_offline, resolve
+from flowkit.model.variables import read_variables
 
 NAME = "open_ai_connection"
 OFFLINE_NAME = "offline_demo_connection"  # its address is another one each time, so it is never taken for a real one
