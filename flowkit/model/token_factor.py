@@ -37,8 +37,8 @@ async def learn_factor(model: Model, messages: list[Message], usage: Mapping[str
     Nothing is learned for OpenAI's models, from a prompt of fewer than 100 tokens and from a service that does not say.
     """
     said = (usage or {}).get("prompt_tokens", 0)
-    if said <= 0 or knows(model.name):
-        return
+    if said < SHORTEST_PROMPT or knows(model.name):
+        return  # counting takes time, so not where there is nothing to learn
     counted = await prompt_tokens(messages, model.name)
     if counted < SHORTEST_PROMPT:
         return
