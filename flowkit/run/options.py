@@ -44,6 +44,10 @@ class RunOptions:
     address: str | None = option(None, "of a running Ray cluster, or auto; otherwise one is started", metavar="RAY")
     workers: int | None = option(None, "Ray's worker processes (one a CPU)", at_least_one, metavar="N")
     format: str = option("jsonl", "of the rows that Ray's workers write (jsonl)", choices=["jsonl", "parquet"])
+    votes: int = option(1, "how often the judge is asked for each verdict; the median counts (1)", int,
+                        choices=[1, 3, 5])  # fmt: skip
+    labels: Path | None = option(None, "people's scores, saved from report.html: tell what people would have given",
+                                 Path, metavar="FILE")  # fmt: skip
     line_timeout: int = option(600, "seconds for one answer or one verdict (600)", at_least_one, metavar="S")
     missing: Literal["skip", "worst"] = option(
         "skip", "worst: a missing score counts as 1 (skip)", choices=["skip", "worst"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from flowkit.data.figures import Endings, Figures, TokenSums
 from flowkit.data.records import Row
-from flowkit.scores import metrics
+from flowkit.scores import judge_noise, metrics
 from flowkit.scores.metrics import Tally
 from flowkit.scores.times import lengths, percentiles
 
@@ -21,7 +21,8 @@ class Sums:
     """The scores by statement, and how many lines, endings, tokens and seconds of each length there were.
 
     lines: total, answered, judged, failed. endings: by the fields of `Endings`. tokens: prompt, completion.
-    times: by kind, how often each length was seen (see `lengths`).
+    times: by kind, how often each length was seen (see `lengths`). votes: by statement, how often each pattern of votes
+    was seen (see `judge_noise.pattern`).
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict)
@@ -29,6 +30,7 @@ class Sums:
     endings: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     times: dict[str, Counter[float]] = field(default_factory=dict)
+    votes: dict[str, Counter[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Sums:
@@ -45,6 +47,8 @@ class Sums:
                 timings.append(row.timing)
             for name in dict.fromkeys([*row.statements, *(row.verdicts or {})]):
                 scores[name].append(row.score(name))
+                if votes := judge_noise.pattern((row.verdicts or {}).get(name)):
+                    sums.votes.setdefault(name, Counter())[votes] += 1
         sums.tallies = {name: Tally.of(given) for name, given in scores.items()}
         sums.times = lengths(timings)
         return sums
@@ -57,11 +61,13 @@ class Sums:
         self.tokens.update(other.tokens)
         for kind, seen in other.times.items():
             self.times.setdefault(kind, Counter()).update(seen)
+        for name, votes in other.votes.items():
+            self.votes.setdefault(name, Counter()).update(votes)
 
     def figures(self, names: Iterable[str] = ()) -> Figures:
         """Return the figures. names: of statements, in the order to keep, as far as they matter."""
         ordered = [name for name in dict.fromkeys([*names, *self.tallies]) if name in self.tallies]
-        lines = self.lines
+        lines, noise = self.lines, judge_noise.noise_of(self.votes)
         return Figures(
             statements={name: self.tallies[name].mean() for name in ordered},
             total=lines["total"],
@@ -71,7 +77,8 @@ class Sums:
             timing=percentiles(self.times),
             tokens=TokenSums(self.tokens["prompt"], self.tokens["completion"]),
             endings=Endings(**{kind: self.endings[kind] for kind in ("cut", "filtered", "refused", "empty")}),
-            notes=tuple(self._notes()),
+            notes=(*self._notes(), *(judge_noise.told(noise) if noise else ())),
+            noise=noise,
         )
 
     def _notes(self) -> Iterable[str]:
@@ -88,6 +95,7 @@ class Sums:
             "endings": dict(self.endings),
             "tokens": dict(self.tokens),
             "times": {kind: list(seen.items()) for kind, seen in self.times.items()},
+            "votes": {name: dict(votes) for name, votes in self.votes.items()},
         }
 
     @classmethod
@@ -95,7 +103,8 @@ class Sums:
         """Read what `as_dict` gave."""
         tallies = {name: Tally((a, b, c, d, e), rest) for name, (a, b, c, d, e, rest) in found["tallies"].items()}
         times = {kind: Counter(dict(map(tuple, seen))) for kind, seen in found["times"].items()}
-        return cls(tallies, Counter(found["lines"]), Counter(found["endings"]), Counter(found["tokens"]), times)
+        votes = {name: Counter(seen) for name, seen in found["votes"].items()}
+        return cls(tallies, Counter(found["lines"]), Counter(found["endings"]), Counter(found["tokens"]), times, votes)
 
 
 def sum_up(rows: Iterable[Row]) -> Figures:
