@@ -70,7 +70,7 @@ def print_human_means(figures: Figures) -> None:
         ]
         for name, each in figures.human.items()
     ]
-    headers = ["people's average", "", "95 %", "labels", "judge's", "judge's bias"]
+    headers = ["statement", "people's average", "95 %", "labels", "judge's average", "judge's bias"]
     align = ["left", *["right"] * (len(headers) - 1)]
     print(f"{tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align)}\n")
 

@@ -17,13 +17,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from statistics import NormalDist, fmean, variance
+from statistics import NormalDist, fmean
 
 from flowkit.base.scale import SCORES
 from flowkit.data.figures import HumanMean
 from flowkit.scores.intervals import LEVEL, mean_interval
 
-ENOUGH_THAT_DIFFER = 8  # labels from the most frequent score; with fewer, t intervals hold too rarely
+Interval = tuple[float, float]
+ENOUGH_THAT_DIFFER = 8  # from the most frequent value; with fewer, t intervals hold too rarely
 MOST_WIDER = 1.03  # than of the labels alone; a judge that costs more is left out
 
 
@@ -39,17 +40,16 @@ def human_mean(labels: Sequence[float], judged: Sequence[float | None], everywhe
     filled = [middle if score is None else score for score in judged]
     weight = tuned_weight(labels, filled, [middle if score is None else score for score in everywhere])
     unseen = 1 - len(labels) / len(everywhere)
-    mean, reach = fmean(labels), _reach(labels, unseen)
-    low, high = mean - reach, mean + reach
-    if _hardly_vary(labels):
-        weight, (low, high) = 0.0, _exact(labels, mean, unseen)
-    elif weight:
+    mean, (low, high) = fmean(labels), _of_labels(labels, unseen)
+    if _vary(labels) and weight:
         rest = [label - weight * score for label, score in zip(labels, filled, strict=True)]
-        if (corrected := _reach(rest, unseen, tuned=1)) <= MOST_WIDER * reach:
-            mean = weight * middle + fmean(rest)
-            low, high = mean - corrected, mean + corrected
+        below, above = _of_rest(rest, labels, filled, weight, unseen)
+        if above - below <= MOST_WIDER * (high - low):
+            mean, low, high = (weight * middle + each for each in (fmean(rest), below, above))
         else:
             weight = 0.0
+    else:
+        weight = 0.0
     errors = [score - label for label, score in zip(labels, judged, strict=True) if score is not None]
     return HumanMean(
         mean=_on_the_scale(mean),
@@ -66,10 +66,11 @@ def tuned_weight(labels: Sequence[float], judged: Sequence[float], everywhere: S
 
     There it belongs to the lines without a label, is that of the estimator times their share, and stays within 0 and 1.
     """
-    unlabelled = 1 - len(labels) / len(everywhere)
-    spread = variance(everywhere) if len(everywhere) > 1 else 0.0
+    unlabelled, centre = 1 - len(labels) / len(everywhere), fmean(everywhere)
+    spread = sum((score - centre) ** 2 for score in everywhere)
     if not unlabelled or not spread:
         return 0.0
+    spread /= len(everywhere) - 1
     middle = fmean(judged)
     together = fmean(label * (score - middle) for label, score in zip(labels, judged, strict=True))
     return min(max(together / spread * unlabelled, 0.0), 1.0) / unlabelled
@@ -90,23 +91,36 @@ def t_quantile(freedom: int) -> float:
     )
 
 
-def _reach(values: Sequence[float], unseen: float, tuned: int = 0) -> float:
-    """Return how far the t interval of the mean reaches to each side. tuned: how many weights the values had fitted."""
-    freedom = len(values) - 1 - tuned
-    if not unseen or freedom < 1:
-        return 0.0
-    middle = fmean(values)
-    squares = sum((value - middle) ** 2 for value in values)
-    return t_quantile(freedom) * math.sqrt(squares / freedom / len(values) * unseen)
+def _of_labels(labels: Sequence[float], unseen: float) -> Interval:
+    """Return the interval of the labels' mean."""
+    return _by_t(labels, unseen) if _vary(labels) else _exact(labels, SCORES[0], SCORES[-1], unseen)
 
 
-def _hardly_vary(labels: Sequence[float]) -> bool:
-    return len(labels) - max(Counter(labels).values()) < ENOUGH_THAT_DIFFER
+def _of_rest(
+    rest: Sequence[float], labels: Sequence[float], judged: Sequence[float], weight: float, unseen: float
+) -> Interval:
+    """Return the interval of the mean of label - weight * judge's score."""
+    if _vary([label - score for label, score in zip(labels, judged, strict=True)]):
+        return _by_t(rest, unseen, fitted=1)
+    return _exact(rest, SCORES[0] - weight * SCORES[-1], SCORES[-1] - weight * SCORES[0], unseen)
 
 
-def _exact(labels: Sequence[float], mean: float, unseen: float) -> tuple[float, float]:
-    """Return the interval of the labels alone that needs no normal distribution, shortened as others for `unseen`."""
-    low, high = mean_interval(Counter(labels), SCORES[0], SCORES[-1]) or (SCORES[0], SCORES[-1])
+def _vary(values: Sequence[float]) -> bool:
+    """Say whether so many values differ from the most frequent one that a t interval can be trusted."""
+    return len(values) - max(Counter(values).values()) >= ENOUGH_THAT_DIFFER
+
+
+def _by_t(values: Sequence[float], unseen: float, fitted: int = 0) -> Interval:
+    """Return Student's interval. unseen: the share of lines without a label. fitted: weights tuned to the values."""
+    mean, freedom = fmean(values), len(values) - 1 - fitted
+    squares = sum((value - mean) ** 2 for value in values)
+    reach = t_quantile(freedom) * math.sqrt(squares / freedom / len(values) * unseen)
+    return mean - reach, mean + reach
+
+
+def _exact(values: Sequence[float], lowest: float, highest: float, unseen: float) -> Interval:
+    """Return the interval that needs no normal distribution, its distances from the mean shortened as t's are."""
+    mean, (low, high) = fmean(values), mean_interval(Counter(values), lowest, highest) or (lowest, highest)
     return mean - (mean - low) * math.sqrt(unseen), mean + (high - mean) * math.sqrt(unseen)
 
 
