@@ -70,8 +70,9 @@ def print_human_means(figures: Figures) -> None:
         ]
         for name, each in figures.human.items()
     ]
-    headers = ["statement", "people's average", "95 %", "labels", "judge's average", "judge's bias"]
+    headers = ["statement", "people's", "95 %", "labels", "judge's", "judge's bias"]
     align = ["left", *["right"] * (len(headers) - 1)]
+    print("the averages that people would have given, from a sample of their labels:")
     print(f"{tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align)}\n")
 
 
