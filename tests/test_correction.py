@@ -214,7 +214,7 @@ def test_labels_of_the_sample_correct_the_mean_of_their_statement(
     assert (human.labels, human.lines) == (60, 300)
     assert human.judge_bias == pytest.approx(0.8, abs=0.15)
     assert human.ci95[0] <= 2.2 <= human.ci95[1]  # 1, 1, 2, 3, 4 in turn
-    assert figures.notes == ("b: 0 labels of the sample, 10 more are needed to tell what people would give",)
+    assert figures.notes == ("no labels of the sample: b; 10 of each are needed to tell what people would give",)
     write_figures(tmp_path, figures)
     found = json.loads((tmp_path / "metrics.json").read_text())
     assert found["human_a"] == human.mean

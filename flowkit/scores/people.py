@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -13,6 +13,7 @@ from flowkit.data.records import Row
 from flowkit.scores.correction import human_mean
 from flowkit.scores.sample import FEWEST, can_be_labelled, draw
 
+NAMED = 5  # statements in a sentence
 COMPARED = 10_000  # characters of an answer: the page of a run does not hold longer ones whole
 
 
@@ -40,7 +41,7 @@ def corrected(figures: Figures, rows: Sequence[Row], labels: Sequence[Label]) ->
     human = {
         name: human_mean(each.people, each.judged, each.everywhere) for name, each in statements.items() if each.enough
     }
-    too_few = [_what_is_missing(name, each) for name, each in statements.items() if not each.enough]
+    too_few = _what_is_missing({name: each for name, each in statements.items() if not each.enough})
     counted = [label for each in used.values() for label in each]
     notes = (*figures.notes, *too_few, *_unusual(labels, counted, sample))
     return replace(figures, human=human, notes=notes)
@@ -80,11 +81,19 @@ def _scores(rows: Sequence[Row], used: dict[tuple[int, str], list[Label]]) -> di
     return dict(statements)
 
 
-def _what_is_missing(name: str, scores: _Scores) -> str:
-    labels, answers = len(scores.people), len(scores.everywhere)
-    if answers < FEWEST:
-        return f"{name}: {labels} of {answers} answers have a label; of fewer than {FEWEST} answers, all need one"
-    return f"{name}: {labels} labels of the sample, {FEWEST - labels} more are needed to tell what people would give"
+def _what_is_missing(statements: Mapping[str, _Scores]) -> Iterator[str]:
+    """Say how many labels the statements still need: each that has some in a sentence, those without any in one."""
+    for name, scores in statements.items():
+        labels, answers = len(scores.people), len(scores.everywhere)
+        if labels and answers < FEWEST:
+            yield f"{name}: {labels} of {answers} answers have a label; of fewer than {FEWEST} answers, all need one"
+        elif labels:
+            yield (
+                f"{name}: {labels} labels of the sample, {FEWEST - labels} more are needed to tell what people would give"
+            )
+    if without := [name for name, scores in statements.items() if not scores.people]:
+        named = ", ".join(without[:NAMED]) + (f" and {len(without) - NAMED} more" if without[NAMED:] else "")
+        yield f"no labels of the sample: {named}; {FEWEST} of each are needed to tell what people would give"
 
 
 def _unusual(labels: Sequence[Label], counted: Sequence[Label], sample: Sample) -> Iterator[str]:
