@@ -37,6 +37,7 @@ def test_where_lines_are_alike_nearly_all_of_the_variance_is_the_judges() -> Non
     chance = random.Random(3)
     noise = sum_up([voted(i, [chance.choice((2, 5)) for _ in range(3)]) for i in range(1, 400)]).noise
     assert noise
+    assert noise.share is not None
     assert 0.8 < noise.share <= 1  # three votes cannot tell it closer: 0.86 is expected of them
     assert noise.flipped / noise.verdicts == pytest.approx(0.75, abs=0.06)  # all three alike: a quarter
 

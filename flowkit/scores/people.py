@@ -88,9 +88,8 @@ def _what_is_missing(statements: Mapping[str, _Scores]) -> Iterator[str]:
         if labels and answers < FEWEST:
             yield f"{name}: {labels} of {answers} answers have a label; of fewer than {FEWEST} answers, all need one"
         elif labels:
-            yield (
-                f"{name}: {labels} labels of the sample, {FEWEST - labels} more are needed to tell what people would give"
-            )
+            more = FEWEST - labels
+            yield f"{name}: {labels} labels of the sample, {more} more are needed to tell what people would give"
     if without := [name for name, scores in statements.items() if not scores.people]:
         named = ", ".join(without[:NAMED]) + (f" and {len(without) - NAMED} more" if without[NAMED:] else "")
         yield f"no labels of the sample: {named}; {FEWEST} of each are needed to tell what people would give"

@@ -97,10 +97,10 @@ function startLabelling(data) {
   function give(score) {
     const pair = pairs[place];
     if (!pair) return;
-    const earlier = store.get(pairKey(pair));
+    const former = store.get(pairKey(pair));
     store.set(pairKey(pair), {
       answer: pair.row.answer, statement: pair.statement, score, line: pair.row.line, name: pair.name,
-      run: data.sample.run, chosen: earlier?.chosen === "sample" ? "sample" : chosen,
+      run: data.sample.run, chosen: former?.chosen === "sample" ? "sample" : chosen,
     });
     place += 1;
     told(pair);
