@@ -26,10 +26,12 @@ from flowkit.report.html import write_page
 from flowkit.report.junit import write_junit
 from flowkit.report.terminal import print_comparison, print_failures, print_figures, print_rows
 from flowkit.run.engines import Engine, Result, engine_for
+from flowkit.run.estimate import estimated
 from flowkit.run.interruption import StoppedError
 from flowkit.run.options import RunOptions, read_options, resume_command
 from flowkit.scores.comparison import Comparison, compare
 from flowkit.scores.gate import Gate, Threshold, check_gate, parse_thresholds
+from flowkit.scores.prices import table
 
 ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED, CANNOT_TELL, OUR_FAULT = 0, 1, 2, 3, 4, 70
 
@@ -55,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = read_options(arguments)
     speak_plainly()
     try:
+        if options.estimate:
+            return print_estimate(options)
         with closing(engine_for(options)) as engine:
             return run(engine, prepared(engine, options))
     except BadInputError as error:
@@ -86,6 +90,17 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
     return plan
 
 
+def print_estimate(options: RunOptions) -> int:
+    """Print what the run would take; nothing is sent. Raises BadInputError."""
+    try:
+        print(estimated(options, ChatFlow(), EvalFlow()))
+    except OSError as error:
+        raise BadInputError(told(error)) from error
+    except ValueError as error:
+        raise BadInputError(str(error)) from error
+    return ALL_WELL
+
+
 def run(engine: Engine, plan: Plan) -> int:
     """Let the engine run, write what came of it, print it, and return the exit code."""
     options, started = plan.options, what_runs(plan)
@@ -115,14 +130,16 @@ def run(engine: Engine, plan: Plan) -> int:
 def what_runs(plan: Plan) -> RunInfo:
     """Return what the figures will be of; digests tell the versions of a file apart."""
     chat_flow, eval_flow, data = plan.chat_flow, plan.eval_flow, plan.options.data
+    offline = is_offline(chat_flow.model) or is_offline(eval_flow.model)
     return RunInfo(
         answered_by=chat_flow.model.name,
         judged_by=eval_flow.model.name,
         votes=eval_flow.votes,
-        offline=is_offline(chat_flow.model) or is_offline(eval_flow.model),
+        offline=offline,
         prompts={"chat.prompty": chat_flow.prompt.digest, "eval_checklist.prompty": eval_flow.prompt.digest},
         data=DataInfo(PurePath(data).name, digest_of(Path(data))),
         engine=plan.options.engine,
+        prices=None if offline else table(),
     )
 
 

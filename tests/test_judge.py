@@ -483,7 +483,7 @@ def test_votes_on_one_answer_are_cast_at_the_same_time_under_marks_of_their_own(
 
 def test_a_single_vote_has_no_spread(server: ChatServer) -> None:
     server.usual = FIVE
-    assert set(verdict_at(server)) == {"score", "explanation", "prompt", "read_by", "asks"}
+    assert set(verdict_at(server)) == {"score", "explanation", "prompt", "read_by", "asks", "tokens"}
 
 
 # --- What is judged is data

@@ -111,7 +111,7 @@ def _schema() -> Any:
     import pyarrow as pa
 
     columns = [(name, pa.int64()) for name in NUMBERS] + [(name, pa.string()) for name in (*TEXTS, *JSON_COLUMNS)]
-    return pa.schema([*columns, ("refused", pa.bool_())])
+    return pa.schema([*columns, ("refused", pa.bool_()), ("cost_usd", pa.float64())])
 
 
 def _cell(value: Any) -> Any:

@@ -29,6 +29,7 @@ from flowkit.data.rows import read_rows
 from flowkit.report.charts import axis, course_chart, mean_chart
 from flowkit.report.terminal import ENDED_OTHERWISE
 from flowkit.scores.comparison import compare, partners
+from flowkit.scores.prices import cost_told
 
 PAGE = Path(__file__).absolute().parent / "page"
 MOST_LINES = 5_000  # a browser's memory is not the place for more
@@ -88,6 +89,7 @@ def render(rows: Sequence[Row], figures: Figures, earlier: Sequence[Row] | None,
         comparison=comparison,
         baseline_name=earlier_name,
         axis=axis(),
+        cost=cost_told(figures),
         kinds=KINDS,
         course=course_chart([row.timing for row in rows[::every] if row.timing], every),
         shown=len(chosen),

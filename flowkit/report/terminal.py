@@ -13,6 +13,7 @@ from flowkit.base.text import in_one_line
 from flowkit.data.figures import Figures, Mean
 from flowkit.data.records import Row
 from flowkit.scores.comparison import Comparison
+from flowkit.scores.prices import cost_told
 
 SHOWN_ROWS, SHOWN_TEXT = 20, 140
 COLUMNS = 80
@@ -55,6 +56,8 @@ def print_figures(figures: Figures, names: Sequence[str]) -> None:
     for kind, what in ENDED_OTHERWISE.items():
         if count := getattr(figures.endings, kind):
             print(f"{count} of {figures.answered} answers {'was' if count == 1 else 'were'} {what}")
+    if cost := cost_told(figures):
+        print(cost)
     for note in figures.notes:
         print(textwrap.fill(note, COLUMNS))
 
