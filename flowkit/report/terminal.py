@@ -57,7 +57,7 @@ def print_figures(figures: Figures, names: Sequence[str]) -> None:
         if count := getattr(figures.endings, kind):
             print(f"{count} of {figures.answered} answers {'was' if count == 1 else 'were'} {what}")
     if cost := cost_told(figures):
-        print(cost)
+        print(textwrap.fill(cost, COLUMNS))
     for note in figures.notes:
         print(textwrap.fill(note, COLUMNS))
 

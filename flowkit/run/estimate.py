@@ -23,8 +23,8 @@ from flowkit.run.options import RunOptions
 from flowkit.scores.prices import Rate, Rates, about, rate_of, table
 
 COUNTED = "vocabulary"
-NOTE = """The judge's prompts are counted with the longest answer. That the judge is asked again where its reply cannot be
-read is not counted. Nothing was sent."""
+NOTE = """The judge's prompts are counted with the longest answer. Not counted is that the
+judge is asked again where its reply cannot be read. Nothing was sent."""
 
 
 @dataclass(frozen=True)
