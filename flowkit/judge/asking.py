@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from opentelemetry.trace import Span
 
 from flowkit.base import tracing
+from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import SCORES
 from flowkit.base.text import check_text
 from flowkit.data.records import Verdict, plain
@@ -51,7 +52,7 @@ async def judge(
     prompt: Prompt,
     answer: str,
     statement: str,
-    examples: list[dict[str, Any]],
+    examples: list[JsonObject],
     votes: int = 1,
     parent: Span | None = None,
 ) -> Verdict:
@@ -84,7 +85,7 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
 
 
-async def _reading(model: Model, prompt: Prompt, inputs: dict[str, Any], foreign: list[str], parent: Span) -> Reading:
+async def _reading(model: Model, prompt: Prompt, inputs: JsonObject, foreign: list[str], parent: Span) -> Reading:
     """Ask; ask again once with a higher limit if the reply was cut, and once if it is no verdict otherwise.
 
     foreign: explanations that belong to other answers.
@@ -107,7 +108,7 @@ async def _reading(model: Model, prompt: Prompt, inputs: dict[str, Any], foreign
 
 
 async def _ask(
-    model: Model, messages: list[Message], parameters: dict[str, Any], foreign: list[str], parent: Span
+    model: Model, messages: list[Message], parameters: JsonObject, foreign: list[str], parent: Span
 ) -> Reading:
     raw, reply = await complete_text(model, messages, parameters, parent)
     reading = parse(raw)
@@ -145,7 +146,7 @@ def _verdict(readings: list[Reading], digest: str) -> Verdict:
     )
 
 
-def _quotable(example: dict[str, Any]) -> dict[str, Any]:
+def _quotable(example: JsonObject) -> JsonObject:
     """Return the example with texts that can neither end the quotation marks around them nor begin a new line."""
     return {
         name: json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) else value

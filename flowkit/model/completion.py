@@ -16,6 +16,7 @@ from openai import AsyncOpenAI, AsyncStream
 from opentelemetry.trace import Span
 
 from flowkit.base import tracing
+from flowkit.base.json_text import JsonObject
 from flowkit.base.start_gate import in_turn
 from flowkit.model import refusals
 from flowkit.model.causes import BROKEN, causes_named, is_silence
@@ -43,7 +44,7 @@ DRAIN_S = 0.1  # for what comes after [DONE], mostly nothing; read to its end, t
 async def stream_text(
     model: Model,
     messages: list[Message],
-    parameters: dict[str, Any],
+    parameters: JsonObject,
     reply: Reply | None = None,
     parent: Span | None = None,
 ) -> AsyncGenerator[str, None]:
@@ -76,7 +77,7 @@ async def stream_text(
 
 
 async def complete_text(
-    model: Model, messages: list[Message], parameters: dict[str, Any], parent: Span | None = None
+    model: Model, messages: list[Message], parameters: JsonObject, parent: Span | None = None
 ) -> tuple[str, Reply]:
     """Return the whole answer and how it ended. Raises `openai.APIError` once the service's limits are spent.
 
@@ -100,7 +101,7 @@ async def complete_text(
     return text, reply
 
 
-async def _whole(client: AsyncOpenAI, model: Model, request: dict[str, Any], reply: Reply) -> str:
+async def _whole(client: AsyncOpenAI, model: Model, request: JsonObject, reply: Reply) -> str:
     """Return the whole answer: from a whole reply or, where none comes in time, from a stream."""
 
     def read(response: httpx2.Response) -> str:
@@ -121,9 +122,7 @@ async def _whole(client: AsyncOpenAI, model: Model, request: dict[str, Any], rep
     return text
 
 
-async def _streamed(
-    client: AsyncOpenAI, model: Model, request: dict[str, Any], reply: Reply
-) -> AsyncGenerator[str, None]:
+async def _streamed(client: AsyncOpenAI, model: Model, request: JsonObject, reply: Reply) -> AsyncGenerator[str, None]:
     """Yield the answer's pieces as they come."""
     opened = await _send(client, model, request, reply, lambda opened: opened, stream=True, stream_cls=AsyncStream[Any])
     async with aclosing(opened) as response:
@@ -166,7 +165,7 @@ async def _drain(received: AsyncIterator[bytes]) -> None:
 async def _send(
     client: AsyncOpenAI,
     model: Model,
-    request: dict[str, Any],
+    request: JsonObject,
     reply: Reply,
     read: Callable[[httpx2.Response], T],
     **how: Any,
