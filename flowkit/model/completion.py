@@ -20,6 +20,7 @@ from flowkit.base.start_gate import in_turn
 from flowkit.model import refusals
 from flowkit.model.client import shared_client
 from flowkit.model.configuration import Model
+from flowkit.model.pace import Place
 from flowkit.model.timing import Timing
 from flowkit.prompt.history import Message
 
@@ -73,8 +74,8 @@ async def stream_text(
         client, pace = await shared_client(model.service)
         try:
             async with (
-                pace.turn(),
-                await _send(client, model, request, reply, stream=True, stream_cls=AsyncStream[Any]) as chunks,
+                pace.turn() as place,
+                await _send(client, place, model, request, reply, stream=True, stream_cls=AsyncStream[Any]) as chunks,
             ):
                 async for chunk in chunks:
                     if piece := _take(chunk, reply):
@@ -100,8 +101,8 @@ async def complete_text(
     reply = Reply()
     with tracing.span("openai_chat", "LLM", request, parent) as span, _causes_named(model):
         client, pace = await shared_client(model.service)
-        async with pace.turn():
-            answer = await _send(client, model, request, reply)
+        async with pace.turn() as place:
+            answer = await _send(client, place, model, request, reply)
         try:
             choice = answer["choices"][0]
             text = choice["message"].get("content") or choice["message"].get("refusal") or ""
@@ -113,7 +114,9 @@ async def complete_text(
     return text, reply
 
 
-async def _send(client: AsyncOpenAI, model: Model, request: dict[str, Any], reply: Reply, **how: Any) -> Any:
+async def _send(
+    client: AsyncOpenAI, place: Place, model: Model, request: dict[str, Any], reply: Reply, **how: Any
+) -> Any:
     """Post `request` and return the reply, plain JSON; ask again without a parameter that the service refuses by name.
 
     Plain JSON takes a third of the time of openai's response models. `chat.completions.create` would do the same,
@@ -121,12 +124,16 @@ async def _send(client: AsyncOpenAI, model: Model, request: dict[str, Any], repl
     """
     await in_turn()
     reply.timing.turn()
+
+    async def post() -> Any:
+        async with timeout(model.service.give_up_after_s):
+            return await client.post(PATH, body=sent, cast_to=object, **how)
+
     while True:
         sent = refusals.adapted(model, request)
         reply.format = refusals.format_of(sent)
         try:
-            async with timeout(model.service.give_up_after_s):
-                return await client.post(PATH, body=sent, cast_to=object, **how)
+            return await place.ask(post)
         except openai.APIStatusError as error:
             if not refusals.learn(model, sent, error):
                 raise

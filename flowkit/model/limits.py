@@ -1,0 +1,236 @@
+"""How much a service takes, learned from what it refuses: how many requests at once, how many a second.
+
+A service that admits so many at once, or so many a second, answers all others with 429. Neither number is known. This
+module finds both, as congestion control does for a network: many refusals in a row are a limit, and what was admitted
+meanwhile is its size; single ones are chance, and slow down nobody else. A limit is tried upwards again after a while.
+Pure bookkeeping: the caller says what time it is, and nothing here waits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+FIRST_AT_ONCE, FIRST_STEP_S = 16, 0.07  # a start of 16, then twice as many each 0.07 s: refusals take about that long
+REFUSED_START_S = 0.2  # and not before so long after a refusal
+LEAK = 0.15  # what one admitted request takes from the count of refusals: up to 13 % refused are chance
+SIGNS = 2.5  # so high a count is a limit
+REST_S = 0.1  # a place whose request was refused stays empty so long: the next would be refused too
+HOLDS_S, HOLD_REQUESTS = (0.5, 1.0, 2.5), 50  # a limit is kept so long and for so many requests, then tried upwards
+STEP_S, STEP_REQUESTS, FIRST_STEP, LARGEST_STEP = 0.2, 6, 0.05, 1.0  # by 5 %, 10 %, 20 % ... each 0.2 s
+FAR = 1.15  # a limit that was found so much too low is tried upwards soon
+MARGIN = 0.97  # of the rate that was measured
+LONGEST_PAUSE_S = 60.0
+DEBUG = False
+PART = 0.3
+FARR = 1.3
+GENEROUS = 1.15
+OLD = 1
+
+
+@dataclass(eq=False)
+class Try:
+    """One sending of one request. number: in the order of sending. beside: how many were open, itself included."""
+
+    number: int
+    started_s: float
+    beside: int
+    refused: bool = False
+
+
+class Ceiling:
+    """A limit that the service has not told: lowered to what was admitted, then tried upwards in growing steps."""
+
+    def __init__(self) -> None:
+        self.value = self.kept = math.inf
+        self.next_s = 0.0
+        self._step = FIRST_STEP
+        self._found = 0
+
+    @property
+    def is_trying(self) -> bool:
+        """Say whether it is higher than what has been found."""
+        return self.value > self.kept
+
+    def lower(self, value: float, now_s: float, rate: float) -> None:
+        """Take `value`, and keep it for a while. rate: requests a second."""
+        if self.is_trying and value >= FAR * self.kept:
+            self._found = 0
+        hold_s = HOLDS_S[min(self._found, len(HOLDS_S) - 1)]
+        if self._found >= len(HOLDS_S):
+            hold_s = max(hold_s, HOLD_REQUESTS / max(rate, 0.1))
+        self.value = self.kept = value
+        self._step, self.next_s = FIRST_STEP, now_s + hold_s
+        self._found += 1
+
+    def rise(self, now_s: float, least: float, step_s: float) -> None:
+        """Take a step up where it is time; called only when the ceiling holds somebody back."""
+        if now_s >= self.next_s:
+            self.value = max(self.value + least, self.value * (1 + self._step))
+            self._step, self.next_s = min(2 * self._step, LARGEST_STEP), now_s + step_s
+
+
+class Limits:
+    """The limits of one service as far as they are known, and the requests under way.
+
+    most: what the caller allows at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._at_once, self._per_s = Ceiling(), Ceiling()
+        self._open: dict[Try, None] = {}  # sent, and neither refused nor ended, in the order of sending
+        self._resting = deque[float]()  # when a place becomes free whose request was refused
+        self._last_second = deque[Try]()
+        self._sent = 0
+        self._start_at_once, self._start_next_s = float(FIRST_AT_ONCE), -math.inf
+        self._next_send_s, self._paused_until_s = -math.inf, -math.inf
+        # Since the last time that a limit was found:
+        self._found_s = -math.inf
+        self._count, self._last_refused = 0.0, 0
+        self._room: float = math.inf
+        self._most_open, self._most_last_second = 0.0, 0.0
+        self._refused_since = 0
+        self._rate_bound = False
+        self._admitted_since_s: float | None = None
+        self._admitted = 0
+        self._closed = 0  # how often in a row nothing was admitted in between
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are open."""
+        return len(self._open)
+
+    def wait_s(self, now_s: float) -> float:
+        """Return the seconds until one more request may be sent: 0 for now, infinity for when one has ended."""
+        while self._resting and self._resting[0] <= now_s:
+            self._resting.popleft()
+        if now_s < self._paused_until_s:
+            return self._paused_until_s - now_s
+        busy = len(self._open) + len(self._resting)
+        if busy >= self.most:
+            return self._resting[0] - now_s if self._resting else math.inf
+        if busy >= self._start_at_once:  # a new service: twice as many each step
+            if self._start_next_s > now_s:
+                return self._start_next_s - now_s
+            self._start_at_once *= 2
+            self._start_next_s = now_s + FIRST_STEP_S
+        if busy + 1 > max(1, self._at_once.value):
+            self._at_once.rise(now_s, 1, STEP_S)
+        if busy + 1 > max(1, self._at_once.value):
+            ways_s = [self._at_once.next_s - now_s, *(free_s - now_s for free_s in [*self._resting][:1])]
+            return max(min(ways_s), 0.001)
+        if now_s < self._next_send_s:
+            self._rate_bound = True
+            self._per_s.rise(now_s, 0, max(STEP_S, STEP_REQUESTS / self._per_s.value))
+            return self._next_send_s - now_s
+        return 0.0
+
+    def sent(self, now_s: float) -> Try:
+        """Note that a request is sent."""
+        if self._admitted_since_s is None:
+            self._admitted_since_s = self._first_s = now_s
+        if not self._open and self._sent == 0:
+            self._start_next_s = now_s + FIRST_STEP_S
+        self._sent += 1
+        each_s = 1 / self._per_s.value
+        self._next_send_s = max(self._next_send_s, now_s - 0.02) + each_s
+        this = Try(self._sent, now_s, len(self._open) + 1)
+        self._open[this] = None
+        self._last_second.append(this)
+        self._admitted += 1
+        return this
+
+    def admitted(self, this: Try, now_s: float) -> None:
+        """Note that the service has begun to answer."""
+        self._closed = 0
+        if this.started_s > self._found_s:
+            self._most_open = max(self._most_open, this.beside)
+            self._most_last_second = max(self._most_last_second, self._in_last_second(now_s))
+
+    def ended(self, this: Try) -> None:
+        """Note that the request is over, however it ended."""
+        self._open.pop(this, None)
+
+    def withdrawn(self, this: Try) -> None:
+        """Note that a request was not sent after all."""
+        self._open.pop(this, None)
+        this.refused = True
+        if self._admitted_since_s is not None and this.started_s > self._admitted_since_s:
+            self._admitted -= 1
+
+    def refused(self, this: Try, now_s: float, retry_after_s: float | None) -> None:
+        """Note a 429."""
+        self._open.pop(this, None)
+        this.refused = True
+        if self._admitted_since_s is not None and this.started_s > self._admitted_since_s:
+            self._admitted -= 1
+        self._resting.append(now_s + REST_S)
+        if this.started_s <= self._found_s:
+            return  # of a limit that has been found already
+        between = max(0, this.number - self._last_refused - 1)
+        self._last_refused = max(self._last_refused, this.number)
+        self._count = max(0.0, self._count - LEAK * between) + 1
+        if self._count > 1:
+            self._start_next_s = now_s + REFUSED_START_S
+        self._room = min(self._room, sum(other.number < this.number for other in self._open))
+        trying = self._at_once.is_trying or self._per_s.is_trying
+        signs = (1.5 if self._refused_since else 1) if trying else SIGNS
+        if not trying:
+            self._refused_since += 1
+        if self._closed:
+            self._pause(now_s, retry_after_s)
+        elif self._count >= signs:
+            self._lower(now_s)
+            debt_s = self._in_last_second(now_s) / self._per_s.value - 1
+            self._pause(now_s, retry_after_s, min(max(debt_s, REST_S), 1.0))
+
+    def _lower(self, now_s: float) -> None:
+        """Find which limit it is, by which number is as high as it ever was, and how high it is."""
+        last_second = self._in_last_second(now_s)
+        fits_open = self._room >= max(1, 0.85 * self._most_open)
+        fits_rate = last_second >= 0.8 * self._most_last_second or not fits_open
+        surely_open = fits_open and self._at_once.is_trying and not self._per_s.is_trying and self._room <= self._at_once.kept
+        assert self._admitted_since_s is not None
+        passed_s = now_s - self._admitted_since_s
+        rate = self._admitted / passed_s if passed_s >= 1 else float(last_second)
+        if rate * FARR < last_second:
+            rate = float(last_second)
+        if DEBUG: print(f"{now_s:.3f} LOWER room {self._room} most {self._most_open} last_s {last_second} most {self._most_last_second} {fits_open} {fits_rate} rate {rate:.2f} passed {passed_s:.2f}")
+        if fits_open:
+            self._at_once.lower(self._room, now_s, rate)
+        self._most_open = self._room if fits_open else 0.7 * self._most_open
+        if fits_rate:
+            kept = self._per_s.kept
+            if surely_open:
+                rate = min(GENEROUS * max(last_second, self._most_last_second), self._per_s.value)
+                if now_s - self._first_s < 1: rate=self._per_s.value
+            elif fits_open and not self._rate_bound:
+                rate = max(last_second, self._most_last_second) / min(max(now_s - self._first_s, 0.05), 1)
+            elif self._per_s.is_trying and not self._refused_since:
+                rate = kept + (last_second - kept) * PART if last_second < FARR * kept else MARGIN * last_second
+            else:
+                rate = min(MARGIN * rate, self._per_s.value)
+            rate = max(rate, 0.1)
+            self._per_s.lower(rate, now_s, rate)
+            if passed_s >= 1:
+                self._admitted_since_s, self._admitted = now_s, 0
+        self._most_last_second = last_second
+        self._start_at_once = math.inf
+        self._refused_since = 0
+        self._rate_bound = False
+
+    def _pause(self, now_s: float, retry_after_s: float | None, pause_s: float = REST_S) -> None:
+        """Let nobody be sent for a moment, and for longer where nothing was admitted since the last time."""
+        if self._closed:
+            pause_s = max(retry_after_s or 0.0, 0.25 * 2**self._closed)
+        if not self._open:
+            self._closed += 1
+        self._paused_until_s = max(self._paused_until_s, now_s + min(pause_s, LONGEST_PAUSE_S))
+        self._found_s, self._count, self._room = now_s, 0.0, math.inf
+
+    def _in_last_second(self, now_s: float) -> int:
+        while self._last_second and (self._last_second[0].refused or self._last_second[0].started_s < now_s - 1):
+            self._last_second.popleft()
+        return sum(not each.refused for each in self._last_second)
