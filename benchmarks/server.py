@@ -107,7 +107,9 @@ class Conversation(asyncio.Protocol):
             return
         self.received = b""
         if head.startswith(b"GET"):
-            self.transport.write(_whole({"cpu_s": time.process_time(), "most_in_flight": self.in_flight.taken()}))
+            self.transport.write(_whole(self.load()))
+            return
+        if not self.admits():
             return
         self.in_flight.begin()
         self.asked_s = self.loop.time()
@@ -116,6 +118,14 @@ class Conversation(asyncio.Protocol):
             self.timer = self.loop.call_at(self.asked_s + FIRST_S, self.send_first)
         else:
             self.timer = self.loop.call_at(self.asked_s + WHOLE_S, self.send_last, JUDGED)
+
+    def load(self) -> dict[str, float]:
+        """Return what a GET is told."""
+        return {"cpu_s": time.process_time(), "most_in_flight": self.in_flight.taken()}
+
+    def admits(self) -> bool:
+        """Say whether the request is answered; who says no has answered it otherwise."""
+        return True
 
     def send_first(self) -> None:
         """Send the first chunk, and with it how long that took."""

@@ -12,7 +12,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-FIRST_AT_ONCE, FIRST_STEP_S = 16, 0.07  # a start of 16, then twice as many each 0.07 s: refusals take about that long
+FIRST_AT_ONCE, FIRST_STEP_S = 16, 0.05  # a start of 16, then twice as many each 0.07 s: refusals take about that long
 REFUSED_START_S = 0.2  # and not before so long after a refusal
 LEAK = 0.15  # what one admitted request takes from the count of refusals: up to 13 % refused are chance
 SIGNS = 2.5  # so high a count is a limit
@@ -26,16 +26,21 @@ DEBUG = False
 PART = 0.3
 FARR = 1.3
 GENEROUS = 1.15
+SETTLED = 2.5
 OLD = 1
 
 
 @dataclass(eq=False)
 class Try:
-    """One sending of one request. number: in the order of sending. beside: how many were open, itself included."""
+    """One sending of one request. number: in the order of sending. beside: how many were open, itself included.
+
+    started_s: when it got its place. posted_s: when it was sent, a little later on a busy machine; None before.
+    """
 
     number: int
     started_s: float
     beside: int
+    posted_s: float | None = None
     refused: bool = False
 
 
@@ -83,8 +88,8 @@ class Limits:
         self._open: dict[Try, None] = {}  # sent, and neither refused nor ended, in the order of sending
         self._resting = deque[float]()  # when a place becomes free whose request was refused
         self._last_second = deque[Try]()
-        self._sent = 0
-        self._start_at_once, self._start_next_s = float(FIRST_AT_ONCE), -math.inf
+        self._sent = self._posted = 0
+        self._start_at_once, self._start_next_s = float(FIRST_AT_ONCE), 0.0
         self._next_send_s, self._paused_until_s = -math.inf, -math.inf
         # Since the last time that a limit was found:
         self._found_s = -math.inf
@@ -112,10 +117,12 @@ class Limits:
         if busy >= self.most:
             return self._resting[0] - now_s if self._resting else math.inf
         if busy >= self._start_at_once:  # a new service: twice as many each step
-            if self._start_next_s > now_s:
-                return self._start_next_s - now_s
+            if not self._start_next_s and self._sent - self._posted <= self._start_at_once / 4:
+                self._start_next_s = now_s + FIRST_STEP_S
+            if not self._start_next_s or now_s < self._start_next_s:
+                return max(self._start_next_s - now_s, FIRST_STEP_S / 2)
             self._start_at_once *= 2
-            self._start_next_s = now_s + FIRST_STEP_S
+            self._start_next_s = 0.0
         if busy + 1 > max(1, self._at_once.value):
             self._at_once.rise(now_s, 1, STEP_S)
         if busy + 1 > max(1, self._at_once.value):
@@ -131,16 +138,23 @@ class Limits:
         """Note that a request is sent."""
         if self._admitted_since_s is None:
             self._admitted_since_s = self._first_s = now_s
-        if not self._open and self._sent == 0:
-            self._start_next_s = now_s + FIRST_STEP_S
         self._sent += 1
         each_s = 1 / self._per_s.value
         self._next_send_s = max(self._next_send_s, now_s - 0.02) + each_s
         this = Try(self._sent, now_s, len(self._open) + 1)
         self._open[this] = None
-        self._last_second.append(this)
         self._admitted += 1
         return this
+
+    def is_out_of_date(self, this: Try) -> bool:
+        """Say whether a limit was found between getting the place and sending."""
+        return this.started_s <= self._found_s
+
+    def posted(self, this: Try, now_s: float) -> None:
+        """Note that a request with a place is on its way."""
+        this.posted_s = now_s
+        self._posted += 1
+        self._last_second.append(this)
 
     def admitted(self, this: Try, now_s: float) -> None:
         """Note that the service has begun to answer."""
@@ -151,10 +165,13 @@ class Limits:
 
     def ended(self, this: Try) -> None:
         """Note that the request is over, however it ended."""
+        self._posted += this.posted_s is None
+        this.posted_s = this.posted_s or 0.0
         self._open.pop(this, None)
 
     def withdrawn(self, this: Try) -> None:
         """Note that a request was not sent after all."""
+        self._posted += this.posted_s is None
         self._open.pop(this, None)
         this.refused = True
         if self._admitted_since_s is not None and this.started_s > self._admitted_since_s:
@@ -194,7 +211,7 @@ class Limits:
         surely_open = fits_open and self._at_once.is_trying and not self._per_s.is_trying and self._room <= self._at_once.kept
         assert self._admitted_since_s is not None
         passed_s = now_s - self._admitted_since_s
-        rate = self._admitted / passed_s if passed_s >= 1 else float(last_second)
+        rate = self._admitted / passed_s if passed_s >= SETTLED else float(last_second)
         if rate * FARR < last_second:
             rate = float(last_second)
         if DEBUG: print(f"{now_s:.3f} LOWER room {self._room} most {self._most_open} last_s {last_second} most {self._most_last_second} {fits_open} {fits_rate} rate {rate:.2f} passed {passed_s:.2f}")
@@ -212,7 +229,7 @@ class Limits:
                 rate = kept + (last_second - kept) * PART if last_second < FARR * kept else MARGIN * last_second
             else:
                 rate = min(MARGIN * rate, self._per_s.value)
-            rate = max(rate, 0.1)
+            rate = max(rate, 0.5)
             self._per_s.lower(rate, now_s, rate)
             if passed_s >= 1:
                 self._admitted_since_s, self._admitted = now_s, 0
@@ -231,6 +248,6 @@ class Limits:
         self._found_s, self._count, self._room = now_s, 0.0, math.inf
 
     def _in_last_second(self, now_s: float) -> int:
-        while self._last_second and (self._last_second[0].refused or self._last_second[0].started_s < now_s - 1):
+        while self._last_second and (self._last_second[0].refused or (self._last_second[0].posted_s or 0) < now_s - 1):
             self._last_second.popleft()
         return sum(not each.refused for each in self._last_second)

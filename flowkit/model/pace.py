@@ -117,6 +117,12 @@ class Place:
         refused = 0
         while True:
             assert self._try is not None
+            while self._limits.is_out_of_date(self._try):  # stand in line again: the service takes less than we thought
+                self._limits.withdrawn(self._try)
+                self._try = None
+                await self.take(first=True)
+                assert self._try is not None
+            self._limits.posted(self._try, time.monotonic())
             try:
                 reply = await post()
             except openai.RateLimitError as error:
