@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarks import machine, table
 from benchmarks.processes import hermetic_environment, run_python, running_server, server_load
@@ -36,7 +36,7 @@ class Limited(Conversation):
     """A connection to a service with a limit; a GET says also how many requests were refused since the last."""
 
     refused = 0
-    recent = deque[float]()
+    recent: ClassVar = deque[float]()
     chance = random.Random(7)
 
     def __init__(self, in_flight: InFlight, case: str) -> None:
@@ -164,15 +164,20 @@ def report(cases: Sequence[str]) -> str:
                 cells += [table.shown(found["s"]), f"{found['refused']:.1f} %", f"{found['failed']:.0f}"]
             print(*cells, file=sys.stderr)
             rows.append(cells)
-    header = ["the service", "answers", "s at least", *(f"{way}: {what}" for way in WAYS for what in ("s", "refused", "failed"))]
+    header = [
+        "the service",
+        "answers",
+        "s at least",
+        *(f"{way}: {what}" for way in WAYS for what in ("s", "refused", "failed")),
+    ]
     return f"""## Limits
 
 {date.today()}, {machine.described(["openai"])}. Reproduce with `make bench`.
 
-{AT_ONCE} answers in flight as far as the service allows; an answer takes {ANSWER_S:.2f} s. "s at least" is what the limit, or
-the service's own waits, allow at best. bare: one openai client that waits as it is told, as often as it takes. ours:
-`flow.ChatFlow` with `max_in_flight`, as in a batch. One run each; "refused" is the share of all requests that the service
-answered with 429.
+{AT_ONCE} answers in flight as far as the service allows; an answer takes {ANSWER_S:.2f} s. "s at least" is what the
+limit, or the service's own waits, allow at best. bare: one openai client that waits as it is told, as often as it
+takes. ours: `flow.ChatFlow` with `max_in_flight`, as in a batch. One run each; "refused" is the share of all requests
+that the service answered with 429.
 
 {table.markdown(header, rows)}
 """

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from flowkit.model.completion import complete_text
 from flowkit.model.configuration import Model, Service
 from flowkit.model.pace import Pace
+from flowkit.prompt.history import Message
 from tests.chat_server import Answer, ChatServer, Status
 
 PROJECT = Path(__file__).absolute().parent.parent
@@ -89,7 +91,7 @@ def test_who_is_cancelled_while_waiting_leaves_its_turn_to_others() -> None:
 
 
 def test_who_is_cancelled_in_the_moment_of_getting_a_place_passes_it_on() -> None:
-    async def main() -> list[object]:
+    async def main() -> Any:
         pace = Pace(1)
         async with pace.turn():
             first, second = (asyncio.create_task(work_through(pace, 1)) for _ in range(2))
@@ -111,7 +113,7 @@ def model_at(server: ChatServer, max_in_flight: int | None = 8, give_up_after_s:
 
 def ask_all(model: Model, count: int) -> list[str]:
     async def main() -> list[str]:
-        question = [{"role": "user", "content": "What is it?"}]
+        question: list[Message] = [{"role": "user", "content": "What is it?"}]
         replies = await asyncio.gather(*(complete_text(model, question, {}) for _ in range(count)))
         return [text for text, _ in replies]
 
@@ -177,7 +179,8 @@ FEW_FILES = """
 import asyncio, logging, resource, sys
 logging.basicConfig(format="%(message)s", level=logging.WARNING)
 from flow import ChatFlow
-chat_flow = ChatFlow({"model": "gpt-4o", "base_url": sys.argv[1], "api_key": "a-key", "max_in_flight": 100, "max_retries": 0})
+limits = {"max_in_flight": 100, "max_retries": 0}
+chat_flow = ChatFlow({"model": "gpt-4o", "base_url": sys.argv[1], "api_key": "a-key", **limits})
 async def one():
     return "".join([piece async for piece in chat_flow("Hello?")])
 async def main():

@@ -82,7 +82,9 @@ def _build(service: Service) -> AsyncOpenAI:
         if response.has_redirect_location:
             _refuse_other_server(response)
         too_many, wait_s = response.status_code == 429, retry_after_s(response)
-        if (too_many and service.max_in_flight is not None) or (wait_s is not None and wait_s > service.give_up_after_s):
+        if (too_many and service.max_in_flight is not None) or (
+            wait_s is not None and wait_s > service.give_up_after_s
+        ):
             response.headers["x-should-retry"] = "false"  # the client's own switch
 
     limits: dict[str, Any] = {
@@ -104,8 +106,8 @@ def _refuse_other_server(response: httpx2.Response) -> None:
     upgraded = target.host == asked.host and (asked.scheme, target.scheme) == ("http", "https")
     if not (same or upgraded):
         raise openai.APIError(
-            f"the service redirects to another server, {target.scheme}://{target.netloc.decode()}, and nothing was sent "
-            "there; if you trust it, write that address into the configuration",
+            f"the service redirects to another server, {target.scheme}://{target.netloc.decode()}, and nothing was "
+            "sent there; if you trust it, write that address into the configuration",
             response.request,
             body=None,
         )

@@ -12,22 +12,24 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-FIRST_AT_ONCE, FIRST_STEP_S = 16, 0.05  # a start of 16, then twice as many each 0.07 s: refusals take about that long
-REFUSED_START_S = 0.2  # and not before so long after a refusal
-LEAK = 0.15  # what one admitted request takes from the count of refusals: up to 13 % refused are chance
-SIGNS = 2.5  # so high a count is a limit
+# A new service is asked for 16 at once; twice as many each time that all are sent and 0.05 s have brought no refusal.
+FIRST_AT_ONCE, FIRST_STEP_S, FIRST_STEP_AFTER_REFUSAL_S = 16, 0.05, 0.2
+# Each refusal counts 1, each admitted request between two of them takes LEAK off: up to 13 % refused are chance.
+LEAK = 0.15
+SIGNS, SIGNS_WHILE_TRYING = 2.5, 1.5  # so high a count is a limit; a lower one while a higher limit is tried
 REST_S = 0.1  # a place whose request was refused stays empty so long: the next would be refused too
-HOLDS_S, HOLD_REQUESTS = (0.5, 1.0, 2.5), 50  # a limit is kept so long and for so many requests, then tried upwards
-STEP_S, STEP_REQUESTS, FIRST_STEP, LARGEST_STEP = 0.2, 6, 0.05, 1.0  # by 5 %, 10 %, 20 % ... each 0.2 s
+# A limit is kept for so long (the first, the second, all later times), and later for so many requests; then it is
+# tried upwards by 5 %, 10 %, 20 % ..., a step each 0.2 s, and at low rates each 6 requests.
+HOLDS_S, HOLD_REQUESTS = (0.5, 1.0, 2.5), 50
+STEP_S, STEP_REQUESTS, LONGEST_STEP_S, FIRST_STEP, LARGEST_STEP = 0.2, 6, 1.0, 0.05, 1.0
 FAR = 1.15  # a limit that was found so much too low is tried upwards soon
-MARGIN = 0.97  # of the rate that was measured
-LONGEST_PAUSE_S = 60.0
-DEBUG = False
-PART = 0.3
-FARR = 1.3
-GENEROUS = 1.15
-SETTLED = 2.5
-OLD = 1
+MARGIN = 0.97  # of a measured rate is asked for
+PART = 0.3  # of the way from the rate that was held to the one that was refused: the service may have saved some up
+FAR_RATE = 1.3  # but no such caution where the rate that was refused is so much higher
+GENEROUS = 1.15  # the rate is surely not the limit that was found: leave it room
+LEAST_PER_S = 0.5
+MEASURED_S = 2.5  # a rate is the mean over at least so long, else what was admitted in the last second
+CLOSED_S, LONGEST_PAUSE_S = 0.25, 60.0  # the first pause where nothing at all is admitted, doubled each time
 
 
 @dataclass(eq=False)
@@ -79,7 +81,8 @@ class Ceiling:
 class Limits:
     """The limits of one service as far as they are known, and the requests under way.
 
-    most: what the caller allows at once.
+    most: what the caller allows at once. A request gets its place (`sent`), goes out (`posted`), is `admitted` or
+    `refused`, and has `ended`; `wait_s` says when the next one may go.
     """
 
     def __init__(self, most: int) -> None:
@@ -98,7 +101,7 @@ class Limits:
         self._most_open, self._most_last_second = 0.0, 0.0
         self._refused_since = 0
         self._rate_bound = False
-        self._admitted_since_s: float | None = None
+        self._first_s = self._since_s = 0.0  # the first request; since when `_admitted` counts
         self._admitted = 0
         self._closed = 0  # how often in a row nothing was admitted in between
 
@@ -126,18 +129,18 @@ class Limits:
         if busy + 1 > max(1, self._at_once.value):
             self._at_once.rise(now_s, 1, STEP_S)
         if busy + 1 > max(1, self._at_once.value):
-            ways_s = [self._at_once.next_s - now_s, *(free_s - now_s for free_s in [*self._resting][:1])]
-            return max(min(ways_s), 0.001)
+            next_s = min(self._at_once.next_s, *self._resting) if self._resting else self._at_once.next_s
+            return max(next_s - now_s, 0.001)
         if now_s < self._next_send_s:
             self._rate_bound = True
-            self._per_s.rise(now_s, 0, max(STEP_S, STEP_REQUESTS / self._per_s.value))
+            self._per_s.rise(now_s, 0, min(max(STEP_S, STEP_REQUESTS / self._per_s.value), LONGEST_STEP_S))
             return self._next_send_s - now_s
         return 0.0
 
     def sent(self, now_s: float) -> Try:
         """Note that a request is sent."""
-        if self._admitted_since_s is None:
-            self._admitted_since_s = self._first_s = now_s
+        if not self._sent:
+            self._since_s = self._first_s = now_s
         self._sent += 1
         each_s = 1 / self._per_s.value
         self._next_send_s = max(self._next_send_s, now_s - 0.02) + each_s
@@ -174,14 +177,14 @@ class Limits:
         self._posted += this.posted_s is None
         self._open.pop(this, None)
         this.refused = True
-        if self._admitted_since_s is not None and this.started_s > self._admitted_since_s:
+        if this.started_s > self._since_s:
             self._admitted -= 1
 
     def refused(self, this: Try, now_s: float, retry_after_s: float | None) -> None:
         """Note a 429."""
         self._open.pop(this, None)
         this.refused = True
-        if self._admitted_since_s is not None and this.started_s > self._admitted_since_s:
+        if this.started_s > self._since_s:
             self._admitted -= 1
         self._resting.append(now_s + REST_S)
         if this.started_s <= self._found_s:
@@ -190,10 +193,10 @@ class Limits:
         self._last_refused = max(self._last_refused, this.number)
         self._count = max(0.0, self._count - LEAK * between) + 1
         if self._count > 1:
-            self._start_next_s = now_s + REFUSED_START_S
+            self._start_next_s = now_s + FIRST_STEP_AFTER_REFUSAL_S
         self._room = min(self._room, sum(other.number < this.number for other in self._open))
         trying = self._at_once.is_trying or self._per_s.is_trying
-        signs = (1.5 if self._refused_since else 1) if trying else SIGNS
+        signs = SIGNS if not trying else SIGNS_WHILE_TRYING if self._refused_since else 1
         if not trying:
             self._refused_since += 1
         if self._closed:
@@ -204,44 +207,48 @@ class Limits:
             self._pause(now_s, retry_after_s, min(max(debt_s, REST_S), 1.0))
 
     def _lower(self, now_s: float) -> None:
-        """Find which limit it is, by which number is as high as it ever was, and how high it is."""
+        """Lower what was found to be a limit, or both where it can be either, to what was admitted.
+
+        How many at once it cannot be where a request was refused while fewer were open than were admitted before.
+        """
         last_second = self._in_last_second(now_s)
-        fits_open = self._room >= max(1, 0.85 * self._most_open)
-        fits_rate = last_second >= 0.8 * self._most_last_second or not fits_open
-        surely_open = fits_open and self._at_once.is_trying and not self._per_s.is_trying and self._room <= self._at_once.kept
-        assert self._admitted_since_s is not None
-        passed_s = now_s - self._admitted_since_s
-        rate = self._admitted / passed_s if passed_s >= SETTLED else float(last_second)
-        if rate * FARR < last_second:
-            rate = float(last_second)
-        if DEBUG: print(f"{now_s:.3f} LOWER room {self._room} most {self._most_open} last_s {last_second} most {self._most_last_second} {fits_open} {fits_rate} rate {rate:.2f} passed {passed_s:.2f}")
-        if fits_open:
+        at_once = self._room >= max(1, 0.85 * self._most_open)  # 0.85: some have ended, and we do not know yet
+        trying = self._at_once.is_trying and not self._per_s.is_trying
+        surely_at_once = at_once and trying and self._room <= self._at_once.kept
+        rate = self._measured_rate(now_s, last_second)
+        if at_once:
             self._at_once.lower(self._room, now_s, rate)
-        self._most_open = self._room if fits_open else 0.7 * self._most_open
-        if fits_rate:
+        if surely_at_once:
+            rate = self._per_s.value
+            if now_s - self._first_s >= 1:
+                rate = min(rate, GENEROUS * max(last_second, self._most_last_second))
+        elif at_once and not self._rate_bound:
+            rate = max(last_second, self._most_last_second) / min(max(now_s - self._first_s, 0.05), 1)
+        elif self._per_s.is_trying and not self._refused_since:
             kept = self._per_s.kept
-            if surely_open:
-                rate = min(GENEROUS * max(last_second, self._most_last_second), self._per_s.value)
-                if now_s - self._first_s < 1: rate=self._per_s.value
-            elif fits_open and not self._rate_bound:
-                rate = max(last_second, self._most_last_second) / min(max(now_s - self._first_s, 0.05), 1)
-            elif self._per_s.is_trying and not self._refused_since:
-                rate = kept + (last_second - kept) * PART if last_second < FARR * kept else MARGIN * last_second
-            else:
-                rate = min(MARGIN * rate, self._per_s.value)
-            rate = max(rate, 0.5)
+            rate = MARGIN * last_second if last_second >= FAR_RATE * kept else kept + PART * (last_second - kept)
+        else:
+            rate = min(MARGIN * rate, self._per_s.value)
+        if not at_once or last_second >= 0.8 * self._most_last_second:
+            rate = max(rate, LEAST_PER_S)
             self._per_s.lower(rate, now_s, rate)
-            if passed_s >= 1:
-                self._admitted_since_s, self._admitted = now_s, 0
+            if now_s - self._since_s >= 1:
+                self._since_s, self._admitted = now_s, 0
+        self._most_open = self._room if at_once else 0.7 * self._most_open
         self._most_last_second = last_second
         self._start_at_once = math.inf
-        self._refused_since = 0
-        self._rate_bound = False
+        self._refused_since, self._rate_bound = 0, False
+
+    def _measured_rate(self, now_s: float, last_second: int) -> float:
+        """Return what was admitted a second since the last limit: nothing was saved up then, nor is now."""
+        passed_s = now_s - self._since_s
+        mean = self._admitted / passed_s if passed_s >= MEASURED_S else float(last_second)
+        return mean if mean * FAR_RATE >= last_second else float(last_second)
 
     def _pause(self, now_s: float, retry_after_s: float | None, pause_s: float = REST_S) -> None:
         """Let nobody be sent for a moment, and for longer where nothing was admitted since the last time."""
         if self._closed:
-            pause_s = max(retry_after_s or 0.0, 0.25 * 2**self._closed)
+            pause_s = max(retry_after_s or 0.0, CLOSED_S * 2**self._closed)
         if not self._open:
             self._closed += 1
         self._paused_until_s = max(self._paused_until_s, now_s + min(pause_s, LONGEST_PAUSE_S))

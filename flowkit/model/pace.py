@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -83,7 +84,7 @@ class Pace:
                 break
             self._line.popleft().set_result(self.limits.sent(now_s))
             self.woken += 1
-        if self._line and wait_s < LONGEST_WAIT_S * 10:
+        if self._line and math.isfinite(wait_s):
             self._timer = asyncio.get_running_loop().call_later(wait_s, self.let_in)
 
 

@@ -32,7 +32,7 @@ def retry_after_s(response: httpx2.Response) -> float | None:
 
 
 def may_ask_again(error: openai.RateLimitError, patience_s: float) -> bool:
-    """Say whether waiting can help: not where the quota is used up, nor where it would take longer than `patience_s`."""
+    """Say whether waiting can help: not for a used-up quota, nor longer than `patience_s`."""
     told = " ".join(str(each) for each in (error.code, error.type, error.message)).lower()
     if any(sign in told for sign in USED_UP):
         return False
