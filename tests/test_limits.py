@@ -15,6 +15,7 @@ import pytest
 
 from flowkit.model.limits import Limits
 
+SEND_S = 0.001  # of the client's processor
 Admits = Callable[[float, int], bool]  # time in seconds, requests in flight
 
 
@@ -73,7 +74,8 @@ class Run:
     done_s: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        limits, waiting, in_flight, now_s, go_s = Limits(256), self.requests, 0, 0.0, math.inf
+        limits, waiting, in_flight = Limits(256), self.requests, 0
+        now_s, go_s, free_s = 0.0, math.inf, 0.0
         number: Iterator[int] = count()
         events: list[tuple[float, int, str, Any]] = [(0.0, next(number), "go", None)]
 
@@ -82,7 +84,14 @@ class Run:
 
         while len(self.done_s) < self.requests:
             now_s, _, what, about = heapq.heappop(events)
-            if what == "arrives":
+            if what == "posts":
+                if limits.is_out_of_date(about):
+                    limits.withdrawn(about)
+                    waiting += 1
+                else:
+                    limits.posted(about, now_s)
+                    later(0.003, "arrives", about)
+            elif what == "arrives":
                 admitted = self.admits(now_s, in_flight)
                 in_flight += admitted
                 later(self.takes_s if admitted else 0.003, "ends" if admitted else "refused", about)
@@ -106,9 +115,8 @@ class Run:
                         later(wait_s, "go")
                     break
                 waiting -= 1
-                this = limits.sent(now_s)
-                limits.posted(this, now_s)
-                later(0.003, "arrives", this)
+                free_s = max(free_s, now_s) + SEND_S
+                later(free_s - now_s, "posts", limits.sent(now_s))
 
     @property
     def share_refused(self) -> float:

@@ -23,7 +23,7 @@ REST_S = 0.1  # a place whose request was refused stays empty so long: the next 
 HOLDS_S, HOLD_REQUESTS = (0.5, 1.0, 2.5), 50
 STEP_S, STEP_REQUESTS, LONGEST_STEP_S, FIRST_STEP, LARGEST_STEP = 0.2, 6, 1.0, 0.05, 1.0
 FAR = 1.15  # a limit that was found so much too low is tried upwards soon
-MARGIN = 0.97  # of a measured rate is asked for
+MARGIN = 0.98  # of a measured rate is asked for
 PART = 0.3  # of the way from the rate that was held to the one that was refused: the service may have saved some up
 FAR_RATE = 1.3  # but no such caution where the rate that was refused is so much higher
 GENEROUS = 1.15  # the rate is surely not the limit that was found: leave it room
@@ -229,6 +229,8 @@ class Limits:
             rate = MARGIN * last_second if last_second >= FAR_RATE * kept else kept + PART * (last_second - kept)
         else:
             rate = min(MARGIN * rate, self._per_s.value)
+            if self._per_s.is_trying:
+                rate = max(rate, MARGIN * min(self._per_s.kept, last_second))
         if not at_once or last_second >= 0.8 * self._most_last_second:
             rate = max(rate, LEAST_PER_S)
             self._per_s.lower(rate, now_s, rate)
