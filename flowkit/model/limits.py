@@ -12,17 +12,15 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+from flowkit.model.ceiling import Ceiling
+
 # A new service is asked for 16 at once; twice as many each time that all are sent and 0.05 s have brought no refusal.
 FIRST_AT_ONCE, FIRST_STEP_S, FIRST_STEP_AFTER_REFUSAL_S = 16, 0.05, 0.2
 # Each refusal counts 1, each admitted request between two of them takes LEAK off: up to 13 % refused are chance.
 LEAK = 0.15
 SIGNS, SIGNS_WHILE_TRYING = 2.5, 1.5  # so high a count is a limit; a lower one while a higher limit is tried
 REST_S = 0.1  # a place whose request was refused stays empty so long: the next would be refused too
-# A limit is kept for so long (the first, the second, all later times), and later for so many requests; then it is
-# tried upwards by 5 %, 10 %, 20 % ..., a step each 0.2 s, and at low rates each 6 requests.
-HOLDS_S, HOLD_REQUESTS = (0.5, 1.0, 2.5), 50
-STEP_S, STEP_REQUESTS, LONGEST_STEP_S, FIRST_STEP, LARGEST_STEP = 0.2, 6, 1.0, 0.05, 1.0
-FAR = 1.15  # a limit that was found so much too low is tried upwards soon
+STEP_S, STEP_REQUESTS, LONGEST_STEP_S = 0.2, 6, 1.0  # a step upwards each 0.2 s, and at low rates each 6 requests
 MARGIN = 0.98  # of a measured rate is asked for
 PART = 0.3  # of the way from the rate that was held to the one that was refused: the service may have saved some up
 FAR_RATE = 1.3  # but no such caution where the rate that was refused is so much higher
@@ -44,38 +42,6 @@ class Try:
     beside: int
     posted_s: float | None = None
     refused: bool = False
-
-
-class Ceiling:
-    """A limit that the service has not told: lowered to what was admitted, then tried upwards in growing steps."""
-
-    def __init__(self) -> None:
-        self.value = self.kept = math.inf
-        self.next_s = 0.0
-        self._step = FIRST_STEP
-        self._found = 0
-
-    @property
-    def is_trying(self) -> bool:
-        """Say whether it is higher than what has been found."""
-        return self.value > self.kept
-
-    def lower(self, value: float, now_s: float, rate: float) -> None:
-        """Take `value`, and keep it for a while. rate: requests a second."""
-        if self.is_trying and value >= FAR * self.kept:
-            self._found = 0
-        hold_s = HOLDS_S[min(self._found, len(HOLDS_S) - 1)]
-        if self._found >= len(HOLDS_S):
-            hold_s = max(hold_s, HOLD_REQUESTS / max(rate, 0.1))
-        self.value = self.kept = value
-        self._step, self.next_s = FIRST_STEP, now_s + hold_s
-        self._found += 1
-
-    def rise(self, now_s: float, least: float, step_s: float) -> None:
-        """Take a step up where it is time; called only when the ceiling holds somebody back."""
-        if now_s >= self.next_s:
-            self.value = max(self.value + least, self.value * (1 + self._step))
-            self._step, self.next_s = min(2 * self._step, LARGEST_STEP), now_s + step_s
 
 
 class Limits:
