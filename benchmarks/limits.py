@@ -81,8 +81,9 @@ async def serve(case: str) -> None:
 
 async def measure(way: str, base_url: str, answers: int) -> dict[str, float]:
     """Ask for so many answers, `AT_ONCE` in flight; return the seconds, the share refused and how many failed."""
-    import flow  # noqa: F401 - not within the time
     import openai  # noqa: F401
+
+    import flow  # noqa: F401 - not within the time
 
     start_s = time.perf_counter()
     failed = await (_ask_bare if way == "bare" else _ask_ours)(base_url, answers)

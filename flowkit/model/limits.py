@@ -168,14 +168,17 @@ class Limits:
         if self._closed:
             self._pause(now_s, retry_after_s)
         elif self._count >= signs:
-            self._lower(now_s)
+            if self._lower(now_s):
+                self._found_s, self._count, self._room = now_s, 0.0, math.inf
+                return
             debt_s = self._in_last_second(now_s) / self._per_s.value - 1
             self._pause(now_s, retry_after_s, min(max(debt_s, REST_S), 1.0))
 
-    def _lower(self, now_s: float) -> None:
+    def _lower(self, now_s: float) -> bool:
         """Lower what was found to be a limit, or both where it can be either, to what was admitted.
 
-        How many at once it cannot be where a request was refused while fewer were open than were admitted before.
+        Return whether it is surely how many at once: then those that end make room, and no pause is needed. How many
+        at once it cannot be where a request was refused while fewer were open than were admitted before.
         """
         last_second = self._in_last_second(now_s)
         at_once = self._room >= max(1, 0.85 * self._most_open)  # 0.85: some have ended, and we do not know yet
@@ -185,6 +188,7 @@ class Limits:
         if at_once:
             self._at_once.lower(self._room, now_s, rate)
         if surely_at_once:
+            self._resting.clear()  # as many as are open may be, so nothing is to wait for
             rate = self._per_s.value
             if now_s - self._first_s >= 1:
                 rate = min(rate, GENEROUS * max(last_second, self._most_last_second))
@@ -206,6 +210,7 @@ class Limits:
         self._most_last_second = last_second
         self._start_at_once = math.inf
         self._refused_since, self._rate_bound = 0, False
+        return surely_at_once
 
     def _measured_rate(self, now_s: float, last_second: int) -> float:
         """Return what was admitted a second since the last limit: nothing was saved up then, nor is now."""
