@@ -1,10 +1,11 @@
-"""`PFClient.run` over checked lines: many at once on one event loop, and no run of ours left "Running"."""
+"""`PFClient.run` over checked lines: many at once on one event loop, no run left "Running", no temporary file left."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,19 +17,23 @@ import psutil
 
 from flowkit.bridge.entry import AnswerEntry, JudgeEntry
 
+FOLDER_PREFIX = "chat-flow-run-"  # then the number of the process that made the folder
+PROMPTFLOWS_LOGGERS = ("promptflow", "execution")
+
 
 def run_lines(entry: AnswerEntry | JudgeEntry, inputs: Sequence[Mapping[str, Any]], *, what: str, at_once: int) -> None:
     """Call `entry` with each of `inputs` as one promptflow run, `at_once` lines at a time.
 
     inputs: the entry's arguments, `position` among them. what: the beginning of the run's name.
-    What comes of the lines is in the entry's `outcomes`. Raises what promptflow raises where it fails as a whole.
+    Raises what promptflow raises where it fails as a whole.
     """
     from promptflow.client import PFClient  # slow to import, and bad input needs none of it
 
     client = PFClient()
     name = f"{what}_{time.strftime('%Y%m%d_%H%M%S')}_{os.getpid()}_{inputs[0]['position']}"
     close_dead_runs(client)
-    with tempfile.TemporaryDirectory() as folder, quiet_promptflow(folder):
+    remove_dead_folders()
+    with tempfile.TemporaryDirectory(prefix=f"{FOLDER_PREFIX}{os.getpid()}-") as folder, quiet_promptflow(folder):
         data = Path(folder) / "lines.jsonl"
         data.write_text("".join(json.dumps(each) + "\n" for each in inputs), encoding="utf-8")
         try:
@@ -56,14 +61,38 @@ def close_dead_runs(client: Any, *, ours: bool = False) -> None:
             client.runs.update(run.name, status="Failed")
 
 
+def remove_dead_folders() -> None:
+    """Remove temporary folders of runs whose process was killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        process = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextmanager
 def quiet_promptflow(folder: str) -> Iterator[None]:
-    """Keep promptflow's log lines out of the terminal, and its temporary files in `folder`: it never removes them."""
+    """Keep promptflow's log lines out of the terminal, and its temporary files in `folder`: it never removes them.
+
+    Other log lines, our own among them, are shown as always.
+    """
+    import promptflow.batch  # noqa: F401 - its loggers exist once it is imported
+
     before = tempfile.tempdir
+    loggers = [logging.getLogger(name) for name in list(logging.root.manager.loggerDict) if _is_promptflows(name)]
     tempfile.tempdir = folder
-    logging.disable(logging.WARNING)
+    for logger in loggers:
+        logger.addFilter(_is_error)
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        for logger in loggers:
+            logger.removeFilter(_is_error)
         tempfile.tempdir = before
+
+
+def _is_promptflows(name: str) -> bool:
+    return name.partition(".")[0] in PROMPTFLOWS_LOGGERS
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.WARNING

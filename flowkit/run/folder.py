@@ -12,8 +12,11 @@ from flowkit.base.errors import BadInputError
 def hold(folder: Path) -> FileLock:
     """Make the folder, and hold it until `release` is called or the process ends, in whatever way.
 
-    Raises BadInputError where another run holds it, OSError where it cannot be made.
+    Raises BadInputError where it is no folder or another run holds it, OSError where it cannot be made.
     """
+    if not folder.is_dir() and (folder.is_symlink() or folder.exists()):
+        kind = "a file" if folder.exists() else "a link that leads nowhere"
+        raise BadInputError(f"{folder}: expected a folder, got {kind}; name another --out")
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:

@@ -9,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from flowkit.bridge.entry import AnswerEntry, JudgeEntry, Work
+from flowkit.bridge.home import check_home
 from flowkit.bridge.repairs import without_new_service
 from flowkit.bridge.runs import run_lines
 from flowkit.data.records import plain
@@ -23,6 +24,11 @@ class LineError(Exception):
 
 class PromptflowEngine(LocalEngine):
     """The same folder, journal and worker as here; promptflow calls the worker for each line."""
+
+    def read(self) -> None:
+        """Read the lines."""
+        check_home()
+        super().read()
 
     def work(self) -> None:
         """Answer the lines that have no answer, then judge those that are not judged."""

@@ -1,0 +1,75 @@
+"""Folders and files that cannot be written: one line with the path and the cause, and nothing paid for is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chat_server import ChatServer
+from tests.desk import Desk, healthy
+
+pytestmark = [pytest.mark.slow]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, server: ChatServer) -> Desk:
+    server.usual = healthy
+    return Desk(tmp_path, server, lines=3)
+
+
+def make_file(path: Path) -> None:
+    path.touch()
+
+
+def make_broken_link(path: Path) -> None:
+    path.symlink_to(path.parent / "nowhere" / "at" / "all")
+
+
+@pytest.mark.parametrize(("make", "says"), [(make_file, "got a file"), (make_broken_link, "a link that leads nowhere")])
+def test_an_out_that_is_no_folder_is_bad_input_and_nothing_is_sent(desk: Desk, make: object, says: str) -> None:
+    assert callable(make)
+    make(desk.folder / "out")
+    code, printed = desk.run("--quiet")
+    assert (code, desk.server.requests) == (2, [])
+    assert printed.strip().endswith(f"{says}; name another --out")
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("name", ["report.html", "metrics.json", "details.jsonl"])
+def test_a_result_that_cannot_be_written_is_named_and_costs_nothing_to_write_elsewhere(desk: Desk, name: str) -> None:
+    (desk.folder / "out" / name).mkdir(parents=True)
+    code, printed = desk.run("--quiet")
+    assert code == 3
+    assert f"out/{name}" in printed
+    assert "Is a directory" in printed
+    assert printed.splitlines()[-2] == "to ask for what is missing:"
+    assert not list((desk.folder / "out").glob("*unfinished*"))
+    asked = len(desk.server.requests)
+    (desk.folder / "out" / name).rmdir()
+    assert desk.run("--quiet", "--resume", "out")[0] == 0
+    assert len(desk.server.requests) == asked
+
+
+def test_an_impossible_junit_report_does_not_hide_the_results(desk: Desk) -> None:
+    code, printed = desk.run("--quiet", "--junit", "/proc/none/junit.xml")
+    assert code == 3
+    assert "3 lines: 3 answered, 3 judged, 0 failed" in printed
+    assert "/proc/none" in printed
+    assert desk.metrics()["judged"] == 3
+
+
+def test_a_reader_that_leaves_early_is_no_error(desk: Desk) -> None:
+    running = desk.start("--quiet")
+    assert running.stdout
+    running.stdout.close()
+    assert running.wait(60) == 0
+    assert desk.metrics()["judged"] == 3
+
+
+def test_promptflow_without_a_home_is_told_before_anything_is_sent(desk: Desk) -> None:
+    desk.environment["PF_HOME_DIRECTORY"] = "/proc/none"
+    code, printed = desk.run("--quiet", "--engine", "promptflow")
+    assert (code, desk.server.requests) == (2, [])
+    assert "/proc/none: promptflow needs this folder and cannot write there" in printed
+    assert desk.run("--quiet")[0] == 0
