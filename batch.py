@@ -21,15 +21,17 @@ from flowkit.data.lines import digest_of
 from flowkit.data.records import DataInfo, Row, RunInfo
 from flowkit.data.rows import read_rows
 from flowkit.model.configuration import is_offline
+from flowkit.report.github import print_annotations, write_summary
 from flowkit.report.html import write_page
+from flowkit.report.junit import write_junit
 from flowkit.report.terminal import print_comparison, print_failures, print_figures, print_rows
 from flowkit.run.engines import Engine, Result, engine_for
 from flowkit.run.interruption import StoppedError
 from flowkit.run.options import RunOptions, read_options, resume_command
 from flowkit.scores.comparison import Comparison, compare
-from flowkit.scores.gate import Gate, Threshold, check_gate, parse_thresholds, write_junit
+from flowkit.scores.gate import Gate, Threshold, check_gate, parse_thresholds
 
-ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED, OUR_FAULT = 0, 1, 2, 3, 70
+ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED, CANNOT_TELL, OUR_FAULT = 0, 1, 2, 3, 4, 70
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job and return its exit code.
 
     0: all well. 1: a threshold is missed. 2: bad arguments, configuration or input, nothing was sent. 3: some lines
-    failed, or results could not be written; the last line is the command that resumes. 70: a fault of ours.
+    failed, or results could not be written; the last line is the command that resumes. 4: nothing is missed, but this
+    many lines cannot tell. 70: a fault of ours.
     """
     options = read_options(arguments)
     speak_plainly()
@@ -95,18 +98,18 @@ def run(engine: Engine, plan: Plan) -> int:
     finished_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
     figures = replace(result.figures, run=replace(started, finished_at=finished_at))
     comparison = compare(result.rows, plan.baseline) if plan.baseline is not None else None
-    required = comparison if options.no_worse_than_baseline else None
-    gate = check_gate(figures, plan.thresholds, required, options.missing)
+    gate = held_against(plan, figures, comparison)
     page, unwritten = write(plan, result, figures, gate)
     print_rows(result.rows, engine.names)
     print_figures(figures, engine.names)
     print_verdict(plan, result, comparison, gate)
     if figures.failed:
         print_failures(result.rows, result.stopped)
+        print_annotations(result.rows, options.data)
     print(page)
     if figures.failed or unwritten:
         return ask_to_resume(options, unwritten)
-    return ALL_WELL if gate.passed else GATE_MISSED
+    return ALL_WELL if gate.passed else GATE_MISSED if gate.missed else CANNOT_TELL
 
 
 def what_runs(plan: Plan) -> RunInfo:
@@ -121,6 +124,14 @@ def what_runs(plan: Plan) -> RunInfo:
         data=DataInfo(PurePath(data).name, digest_of(Path(data))),
         engine=plan.options.engine,
     )
+
+
+def held_against(plan: Plan, figures: Figures, comparison: Comparison | None) -> Gate:
+    """Return the gate: the figures beside the thresholds and, where that was asked for, beside the baseline."""
+    options, margin = plan.options, plan.options.no_worse_than_baseline
+    if margin is None:
+        return check_gate(figures, plan.thresholds, None, options.missing, sure=options.sure)
+    return check_gate(figures, plan.thresholds, comparison, options.missing, margin=margin, sure=options.sure)
 
 
 def write(plan: Plan, result: Result, figures: Figures, gate: Gate) -> tuple[Path, list[str]]:
@@ -138,6 +149,7 @@ def write(plan: Plan, result: Result, figures: Figures, gate: Gate) -> tuple[Pat
     attempt(lambda: write_page(folder, result.rows, figures, plan.baseline, baseline_name))
     if (junit := options.junit) is not None:
         attempt(lambda: write_junit(junit, result.rows, gate, PurePath(options.data).name))
+    attempt(lambda: write_summary(figures, gate))
     return folder / "report.html", unwritten
 
 
@@ -149,7 +161,7 @@ def print_verdict(plan: Plan, result: Result, comparison: Comparison | None, gat
     if comparison:
         print_comparison(comparison)
     if gate.checks:
-        print(*gate.lines, sep="\n")
+        print(*gate.notes, *gate.lines, sep="\n")
 
 
 def ask_to_resume(options: RunOptions, causes: Sequence[str]) -> int:

@@ -1,12 +1,15 @@
 """EvalFlow: score one answer against named statements with a judge, and sum up the lines."""
 
+import hashlib
 import json
 import sys
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 from flowkit.base import background, tracing
 from flowkit.bridge.connections import fields_of_connection
+from flowkit.data.records import Verdict, plain
 from flowkit.data.statements import read_statements
 from flowkit.judge.asking import judge, together
 from flowkit.model.configuration import resolve
@@ -14,13 +17,25 @@ from flowkit.prompt.prompty import Prompt
 from flowkit.scores import metrics
 
 BASE_DIR = Path(__file__).absolute().parent
-EXAMPLES = [
+EXAMPLES: list[dict[str, Any]] = [
     {
         "answer": "ChatGPT is a conversational AI model developed by OpenAI.",
         "statement": "It contains a brief explanation of ChatGPT.",
         "explanation": "The answer says in one sentence what ChatGPT is and who developed it.",
         "score": 5,
-    }
+    },
+    {
+        "answer": "The Seine flows through Paris.",
+        "statement": "It names a river in Germany.",
+        "explanation": "The only river that it names is the Seine, which is in France.",
+        "score": 1,
+    },
+    {
+        "answer": "Bread takes flour, water, salt and yeast.",
+        "statement": "It lists the ingredients of bread and tells how to bake it.",
+        "explanation": "The ingredients are listed, but there is no word about the baking.",
+        "score": 3,
+    },
 ]
 
 
@@ -49,7 +64,7 @@ class EvalFlow:
         """Return {"score": 1 to 5 or None, "explanation": text, ...} for every statement, judged at the same time.
 
         statements: {name: text}, or the same as JSON text. A score of None means that no reply of the judge could be
-        read; a request that fails raises, for then nothing is known. `flowkit.judge.asking` explains the other fields.
+        read; a request that fails raises, for then nothing is known. `flowkit.data.records.Verdict` has all fields.
         """
         return background.run(self.judge(answer, statements))
 
@@ -57,28 +72,26 @@ class EvalFlow:
         """Do the same on the running event loop."""
         named = read_statements(statements)
         with tracing.span("EvalFlow", "Function", {"answer": answer, "statements": named}) as span:
-            verdicts = await together(
-                judge(self.model, self.prompt, answer, text, EXAMPLES, self.votes, span) for text in named.values()
-            )
-            results = dict(zip(named, verdicts, strict=True))
+            verdicts = await together(self.verdict(answer, statement, span) for statement in named.values())
+            results = {name: plain(verdict) for name, verdict in zip(named, verdicts, strict=True)}
             tracing.record_output(span, results)
         return results
 
-    async def verdict(self, answer: str, statement: str, parent=None):  # type: ignore
-        from flowkit.data.records import Verdict, record
-
-        return record(Verdict, await judge(self.model, self.prompt, answer, statement, EXAMPLES, self.votes, parent))
-
-    @property
-    def fingerprint(self) -> list[Any]:
-        return [self.model.name, self.prompt.digest, self.votes]
+    async def verdict(self, answer: str, statement: str, parent: Any = None) -> Verdict:
+        """Judge `answer` by one statement; `parent` is the span to trace below."""
+        return await judge(self.model, self.prompt, answer, statement, EXAMPLES, self.votes, parent)
 
     def limited(self, at_once: int) -> Any:
-        from copy import copy
-
+        """Return the same flow with at most `at_once` requests to the judge in flight."""
         flow = copy(self)
         flow.model = self.model.limited(at_once)
         return flow
+
+    @property
+    def fingerprint(self) -> list[Any]:
+        """What a verdict depends on besides answer and statement."""
+        examples = hashlib.sha256(json.dumps(EXAMPLES, sort_keys=True).encode()).hexdigest()[:12]
+        return [self.model.name, self.prompt.digest, self.votes, examples]
 
     def __aggregate__(self, line_results: list) -> dict:  # type: ignore[type-arg]
         """Return `average_<name>` for every statement name, the counts that make it honest, and `total`."""
@@ -88,9 +101,9 @@ class EvalFlow:
 if __name__ == "__main__":
     flow = EvalFlow()
     if sys.argv[1:2] == ["calibrate"]:  # python check_list.py calibrate labels.jsonl
-        from flowkit.judge import calibration
+        from flowkit.run import calibrating
 
-        sys.exit(calibration.main(sys.argv[2:], flow))
+        sys.exit(calibrating.main(sys.argv[2:], flow))
     result = flow(
         answer="ChatGPT is a conversational AI model developed by OpenAI. It is trained on a large body of text and on "
         "people's ratings of its replies, answers questions, drafts and explains text and code, and can be wrong.",

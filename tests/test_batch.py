@@ -225,14 +225,45 @@ def test_an_unscored_statement_passes_no_gate_unnoticed(
 def test_a_run_that_is_worse_than_its_baseline_exits_with_1_if_asked(
     at_server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = ["--data", written(tmp_path, ROWS)]
+    data = ["--data", written(tmp_path, [*ROWS, *[{**row, "question": f"{row['question']} Again?"} for row in ROWS]])]
     assert batch.main([*data, "--out", "before"]) == 0
     worse = Answer(deltas=['{"explanation": "Hardly.", "score": 2}'])
     at_server.usual = lambda body: Answer(deltas=["An", " answer."]) if body.get("stream") else worse
     assert batch.main([*data, "--out", "now", "--baseline", "before"]) == 0
     assert "worse" in capsys.readouterr().out
     assert batch.main([*data, "--resume", "now", "--baseline", "before", "--no-worse-than-baseline"]) == 1
-    assert "short: worse than the baseline by 2.00, 6 pairs: missed" in capsys.readouterr().out
+    assert "short: worse than the baseline by 2.00, 12 pairs: missed" in capsys.readouterr().out
+
+
+def test_three_lines_that_fell_cannot_be_told_from_chance_and_never_pass(
+    at_server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = ["--data", written(tmp_path, ROWS[:3])]
+    assert batch.main([*data, "--out", "before"]) == 0
+    fallen = Answer(deltas=['{"explanation": "No.", "score": 1}'])
+    at_server.usual = lambda body: Answer(deltas=["An", " answer."]) if body.get("stream") else fallen
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    gate = ["--baseline", "before", "--no-worse-than-baseline", "--junit", "junit.xml"]
+    assert batch.main([*data, "--out", "now", *gate]) == 4
+    printed = capsys.readouterr().out
+    assert (
+        "short: change -3.00, 95 % interval -3.71 to +1.95; some 203 pairs could tell, 3 pairs: cannot tell" in printed
+    )
+    assert "gate cannot tell: 0 of 2 met" in printed
+    assert 'skipped="2"' in (tmp_path / "junit.xml").read_text()
+    assert (tmp_path / "summary.md").read_text().count("| cannot tell |") == 2
+
+
+def test_failed_lines_are_annotated_on_github(
+    at_server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_server.usual = Status(400, "refused: 100 %, really")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    data = written(tmp_path, ROWS[:1])
+    assert batch.main(["--data", data]) == 3
+    assert f"\n::error file={data},line=1::BadRequestError%3A Error code%3A 400 - refused%3A 100 %25%2C really" in (
+        capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,15 @@ from hypothesis import strategies as st
 import offline_model
 from check_list import EvalFlow
 from flowkit.base.errors import BadInputError
-from flowkit.judge.calibration import Calibration, Label, calibrate, measure, print_calibration, read_labels
+from flowkit.data.records import Verdict
+from flowkit.judge.calibration import Calibration, Label, measure, print_calibration, read_labels
+from flowkit.run.calibrating import calibrate, main
+from flowkit.run.folder import hold
 from tests.chat_server import Act, Answer, ChatServer, Status
 
 PROJECT = Path(__file__).absolute().parent.parent
 OURS = PROJECT / "labels.jsonl"
+FOUR = '{"explanation": "", "score": 4}'
 FIGURES = ("exact", "within_one", "kappa", "length_correlation")
 
 Pair = tuple[int, int | None]
@@ -32,7 +37,7 @@ def measured(pairs: Sequence[Pair], words: Sequence[int] = ()) -> Calibration:
         Label(number, "word " * length, "It is good.", person)
         for number, ((person, _), length) in enumerate(zip(pairs, lengths, strict=True), start=1)
     ]
-    return measure(labels, [{"score": score, "explanation": "So it seems."} for _, score in pairs], "judge-1")
+    return measure(labels, [Verdict(score, "So it seems.") for _, score in pairs], "judge-1")
 
 
 def quadratic_kappa(person: Sequence[int], judge: Sequence[int]) -> float:
@@ -150,10 +155,12 @@ def test_it_is_printed_in_80_columns(capsys: pytest.CaptureFixture[str]) -> None
     assert ["person", "5", "0", "0", "0", "0", "1", "1"] in cells
 
 
-def test_our_own_labels_have_every_score_and_can_be_judged_offline(capsys: pytest.CaptureFixture[str]) -> None:
+def test_our_own_labels_have_every_score_and_can_be_judged_offline(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     labels = read_labels(OURS)
     assert {label.score for label in labels} == {1, 2, 3, 4, 5}
-    calibration = calibrate(OURS, EvalFlow({"model": "offline-demo", "base_url": offline_model.start()}))
+    calibration = calibrate(OURS, EvalFlow({"model": "offline-demo", "base_url": offline_model.start()}), tmp_path)
     assert (calibration.labels, calibration.scored, calibration.judge) == (len(labels), len(labels), "offline-demo")
     assert calibration.undefined == {}
     print_calibration(calibration)
@@ -173,6 +180,11 @@ def judge_at(server: ChatServer) -> EvalFlow:
     return EvalFlow({"model": "gpt-4o", "base_url": server.base_url, "api_key": "sk-1", "max_retries": 0})
 
 
+def asked_about(server: ChatServer) -> list[int]:
+    """Return the numbers of the labels that the judge was asked about, in the order of the requests."""
+    return [int(match[1]) for seen in server.requests if (match := re.search(r"Answer (\d+)\.", str(seen.messages)))]
+
+
 def test_each_label_is_judged_by_its_own_answer_and_statement(server: ChatServer, tmp_path: Path) -> None:
     def act(body: dict[str, Any]) -> Act:
         asked = body["messages"][-1]["content"]
@@ -180,7 +192,7 @@ def test_each_label_is_judged_by_its_own_answer_and_statement(server: ChatServer
         return Answer(deltas=[json.dumps({"explanation": "", "score": number % 5 + 1})], first_s=0.05 * (number % 3))
 
     server.usual = act
-    calibration = calibrate(written(tmp_path / "labels.jsonl", 10), judge_at(server))
+    calibration = calibrate(written(tmp_path / "labels.jsonl", 10), judge_at(server), tmp_path)
     assert (calibration.exact, calibration.kappa, calibration.scored) == (1, 1, 10)
 
 
@@ -189,7 +201,7 @@ def test_as_many_requests_are_in_flight_as_asked_for_and_the_flow_is_left_as_it_
 ) -> None:
     server.usual = Answer(deltas=['{"explanation": "", "score": 4}'], first_s=0.1)
     eval_flow = judge_at(server)
-    calibrate(written(tmp_path / "labels.jsonl", 12), eval_flow, at_once=4)
+    calibrate(written(tmp_path / "labels.jsonl", 12), eval_flow, tmp_path, at_once=4)
     assert server.most_in_flight == 4
     assert eval_flow.model.service.max_in_flight is None
 
@@ -204,7 +216,7 @@ def test_a_request_that_fails_and_a_reply_that_cannot_be_read_leave_their_labels
         return Answer(deltas=["I like it." if "Answer 3." in asked else '{"explanation": "", "score": 4}'])
 
     server.usual = act
-    calibration = calibrate(written(tmp_path / "labels.jsonl", 5), judge_at(server))
+    calibration = calibrate(written(tmp_path / "labels.jsonl", 5), judge_at(server), tmp_path)
     assert calibration.scored == 3
     assert list(calibration.unscored) == [2, 4]
     assert "BadRequestError" in calibration.unscored[2]
@@ -242,8 +254,112 @@ def test_bad_labels_get_one_clear_line_and_nothing_is_sent(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(BadInputError) as raised:
-        calibrate(path, judge_at(server))
+        calibrate(path, judge_at(server), tmp_path / "out")
     assert str(raised.value).startswith(str(path))
     assert says in str(raised.value)
     assert "\n" not in str(raised.value)
+    assert server.requests == []
+    assert not (tmp_path / "out").exists()
+
+
+# --- The program
+
+
+def test_what_is_judged_is_kept_and_only_what_has_no_score_is_asked_for_again(
+    server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, out = written(tmp_path / "labels.jsonl", 6), tmp_path / "out"
+    server.usual = lambda body: (
+        Status(400, "no judge today")
+        if "Answer 1." in str(body["messages"])
+        else Answer(deltas=["I like it." if "Answer 3." in str(body["messages"]) else FOUR])
+    )
+    assert main([str(labels), "--out", str(out)], judge_at(server)) == 3
+    printed = capsys.readouterr().out
+    assert "scored by the judge: 4; no score, left out: 2" in printed
+    assert printed.splitlines()[-1] == "to ask for what is missing: the same command again"
+    server.requests.clear()
+    server.usual = Answer(deltas=[FOUR])
+    assert main([str(labels), "--out", str(out)], judge_at(server)) == 0
+    assert sorted(asked_about(server)) == [1, 3]
+    first = capsys.readouterr().out
+    server.requests.clear()
+    assert main([str(labels), "--out", str(out)], judge_at(server)) == 0
+    assert server.requests == []
+    assert capsys.readouterr().out == first
+
+
+def test_labels_in_another_order_are_not_asked_for_again_but_by_another_judge_they_are(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.usual, labels = Answer(deltas=[FOUR]), written(tmp_path / "labels.jsonl", 5)
+    calibrate(labels, judge_at(server), tmp_path)
+    rows = labels.read_text("utf-8").splitlines()
+    new = json.dumps({"answer": "Answer 9.", "statement": "Statement 9.", "score": 4})
+    labels.write_text("\n".join([new, *rows[::-1]]), "utf-8")
+    server.requests.clear()
+    calibration = calibrate(labels, judge_at(server), tmp_path)
+    assert (calibration.labels, calibration.scored, asked_about(server)) == (6, 6, [9])
+    server.requests.clear()
+    flow = judge_at(server)
+    flow.votes = 3
+    calibrate(labels, flow, tmp_path)
+    assert len(server.requests) == 3 * 6
+
+
+def test_what_two_people_have_judged_is_asked_for_once_and_compared_with_both(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    server.usual = Answer(deltas=[FOUR], first_s=0.05)
+    (tmp_path / "labels.jsonl").write_text(
+        "".join(
+            json.dumps({"answer": "Paris.", "statement": "It is short.", "score": score}) + "\n" for score in (4, 5)
+        )
+    )
+    calibration = calibrate(tmp_path / "labels.jsonl", judge_at(server), tmp_path)
+    assert (calibration.scored, calibration.exact, len(server.requests)) == (2, 0.5, 1)
+
+
+def test_a_torn_journal_costs_the_torn_verdict_alone(server: ChatServer, tmp_path: Path) -> None:
+    server.usual, labels = Answer(deltas=[FOUR]), written(tmp_path / "labels.jsonl", 3)
+    calibrate(labels, judge_at(server), tmp_path, at_once=1)
+    journal = tmp_path / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-20])
+    server.requests.clear()
+    assert calibrate(labels, judge_at(server), tmp_path).scored == 3
+    assert asked_about(server) == [2]
+
+
+def test_a_judge_that_refuses_the_key_is_not_asked_about_every_label(
+    server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.usual, labels = Status(401, "Incorrect API key provided"), written(tmp_path / "labels.jsonl", 30)
+    assert main([str(labels), "--out", str(tmp_path / "out"), "--concurrency", "2"], judge_at(server)) == 3
+    assert len(server.requests) < 8
+    assert server.most_in_flight <= 2
+    printed = capsys.readouterr()
+    assert "scored by the judge: 0; no score, left out: 30" in printed.out
+    assert "key" in printed.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.jsonl", "b.jsonl"], ["a.jsonl", "--concurrency", "0"]])
+def test_arguments_that_cannot_be_used_end_the_program_with_2(server: ChatServer, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments, judge_at(server))
+    assert ended.value.code == 2
+
+
+def test_labels_that_cannot_be_read_and_a_folder_that_cannot_be_written_are_told_in_one_line(
+    server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, file = written(tmp_path / "labels.jsonl", 1), tmp_path / "file"
+    file.write_text("")
+    assert main([str(tmp_path / "none.jsonl")], judge_at(server)) == 2
+    assert main([str(labels), "--out", str(file)], judge_at(server)) == 2
+    with hold(tmp_path / "held"):
+        assert main([str(labels), "--out", str(tmp_path / "held")], judge_at(server)) == 2
+    no_labels, no_folder, held = capsys.readouterr().err.splitlines()
+    assert no_labels.startswith(f"calibrate: {tmp_path / 'none.jsonl'}: cannot be read")
+    assert no_folder.startswith(f"calibrate: {file}: ")
+    assert "another run is writing there" in held
     assert server.requests == []

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.chat_server import Act, Answer, ChatServer, Status
-from tests.desk import VERDICT, Desk, healthy
+from tests.desk import STATEMENTS, VERDICT, Desk, healthy
 from tests.programs import until
 from tests.test_places import in_parquet
 
@@ -124,7 +124,7 @@ def test_ctrl_c_says_how_to_go_on(desk: Desk) -> None:
     running.send_signal(signal.SIGINT)
     printed, _ = running.communicate(timeout=60)
     assert running.returncode == 3, printed
-    assert printed.rstrip().endswith("--resume out --concurrency 8 --engine ray --format jsonl --workers 2")
+    assert printed.rstrip().endswith("--resume out --concurrency 8 --engine ray --workers 2 --quiet")
 
 
 def test_a_node_that_is_lost_takes_no_line_with_it(desk: Desk) -> None:
@@ -159,6 +159,18 @@ cluster.remove_node(nodes[0], allow_graceful=False)
 sys.stdin.read()
 cluster.shutdown()
 """
+
+
+def test_a_line_that_is_inserted_costs_one_answer_and_its_verdicts(desk: Desk) -> None:
+    assert desk.run(*ON_RAY)[0] == 0
+    data = desk.folder / "data.jsonl"
+    data.write_text(json.dumps({"question": "New?", "statements": STATEMENTS}) + "\n" + data.read_text())
+    desk.server.requests.clear()
+    code, printed = desk.run(*ON_RAY, "--resume", "out")
+    assert code == 0, printed
+    assert len(desk.server.requests) == 3
+    assert [row["question"] for row in desk.rows()[:2]] == ["New?", "Question 0?"]
+    assert "an earlier run's answers are kept in out/journal.previous" in printed
 
 
 def test_bad_input_is_refused_before_anything_is_sent(desk: Desk) -> None:

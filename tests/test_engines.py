@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +110,7 @@ def test_an_unreadable_verdict_is_asked_for_again_and_what_one_statement_lost_co
 
 
 @pytest.fixture
-def former_run(tmp_path: Path, server: ChatServer) -> Iterator[Desk]:
+def former_run(tmp_path: Path, server: ChatServer) -> Desk:
     """Return a desk with a run of three lines as format 1 kept it, one of them failed."""
     server.usual = healthy
     desk = Desk(tmp_path, server, lines=3)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from flowkit.data.figures import Figures
 from flowkit.data.records import Row
+from flowkit.report.junit import write_junit
 from flowkit.scores.comparison import Comparison, Difference
-from flowkit.scores.gate import Check, Gate, Threshold, check_gate, parse_thresholds, write_junit
+from flowkit.scores.gate import Check, Gate, Threshold, check_gate, parse_thresholds
 from flowkit.scores.metrics import mean_of
 
 UNDECIDED = "no difference that this many lines can show"
@@ -52,7 +53,7 @@ def figures_of(*scores: int | None, name: str = "correctness") -> Figures:
 
 def compared(**differences: tuple[float | None, str]) -> Comparison:
     told = {
-        name: Difference(mean, None, 0 if mean is None else 18, verdict)
+        name: Difference(mean, None if mean is None else (mean - 0.4, mean + 0.4), 0 if mean is None else 18, verdict)
         for name, (mean, verdict) in differences.items()
     }
     return Comparison(told, 18, 0, 0)
@@ -134,8 +135,11 @@ def test_an_unknown_word_for_missing_is_refused() -> None:
 
 BASELINES = [
     ((-0.333, "worse"), "a: worse than the baseline by 0.33, 18 pairs: missed"),
-    ((-0.333, UNDECIDED), "a: not shown to be worse than the baseline, 18 pairs: met"),
-    ((0.333, "better"), "a: not shown to be worse than the baseline, 18 pairs: met"),
+    (
+        (-0.333, UNDECIDED),
+        "a: change -0.33, 95 % interval -0.73 to +0.07; some 256 pairs could tell, 18 pairs: cannot tell",
+    ),
+    ((0.333, "better"), "a: no worse than the baseline by 0.25, 18 pairs: met"),
     ((None, UNDECIDED), "a: nothing to compare with the baseline, 0 pairs: missed"),
 ]
 
@@ -194,6 +198,36 @@ def test_the_report_has_a_test_for_each_line_and_each_check(tmp_path: Path) -> N
     error, failure = suite[2][0], suite[3][0]
     assert (error.get("message"), error.text) == ("RateLimitError: 429 slow down", "RateLimitError: 429\nslow down")
     assert failure.get("message") == "good: 3.00 of ...: missed"
+
+
+def test_what_cannot_be_told_is_neither_met_nor_missed(tmp_path: Path) -> None:
+    gate = check_gate(NOTHING, [], compared(a=(-0.1, UNDECIDED), b=(1, "better")))
+    assert (gate.passed, gate.missed) == (False, False)
+    assert gate.lines[-1] == "gate cannot tell: 1 of 2 met"
+    write_junit(tmp_path / "junit.xml", [], gate)
+    suite = read(tmp_path / "junit.xml")
+    assert suite.attrib == {"name": "data.jsonl", "tests": "2", "errors": "0", "failures": "0", "skipped": "1"}
+    assert [[child.tag for child in case] for case in suite] == [["skipped"], []]
+
+
+@pytest.mark.parametrize(
+    ("scores", "at_least", "outcome", "note"),
+    [
+        ([4, 5] * 100, 4, "met", "correctness: the 95 % interval is 4.40 to 4.57: it agrees"),
+        ([4, 5] * 100, 4.7, "missed", "correctness: the 95 % interval is 4.40 to 4.57: it agrees"),
+        ([5, 5, 4], 4, "cannot tell", "correctness: the 95 % interval is 2.06 to 4.99: 3 lines cannot tell; some 46"),
+        ([3, 4] * 3, 3.6, "cannot tell", "6 lines cannot tell; some"),
+    ],
+)
+def test_who_wants_to_be_sure_holds_the_whole_interval_against_the_threshold(
+    scores: list[int | None], at_least: float, outcome: str, note: str
+) -> None:
+    (check,) = check_gate(figures_of(*scores), [Threshold("correctness", at_least)], sure=True).checks
+    assert check.outcome == outcome
+    assert note in check.note
+    (usual,) = check_gate(figures_of(*scores), [Threshold("correctness", at_least)]).checks
+    assert usual.outcome != "cannot tell"
+    assert usual.note == check.note
 
 
 HOSTILE = [

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from check_list import EXAMPLES, EvalFlow
+from flowkit.data.records import Verdict, plain
 from flowkit.judge.asking import judge
 from flowkit.model.configuration import resolve
 from flowkit.prompt.prompty import Prompt
@@ -77,15 +78,14 @@ def test_it_is_told_what_the_scales_ends_mean_what_is_data_and_to_judge_this_ans
         assert words in told
 
 
-def test_it_is_shown_the_tutorials_example_before_what_it_has_to_judge(server: ChatServer) -> None:
+def test_it_is_shown_the_tutorials_example_and_lower_ones_before_what_it_has_to_judge(server: ChatServer) -> None:
     server.usual = FIVE
     verdict_at(server, "The answer.")
     shown, _, asked = server.requests[0].messages[1]["content"].partition("Judge this answer")
     assert '"ChatGPT is a conversational AI model developed by OpenAI."' in shown
-    assert json.loads(shown.strip().splitlines()[-1]) == {
-        "explanation": EXAMPLES[0]["explanation"],
-        "score": EXAMPLES[0]["score"],
-    }
+    judged = [json.loads(line) for line in shown.splitlines() if line.startswith("{")]
+    assert judged == [{"explanation": each["explanation"], "score": each["score"]} for each in EXAMPLES]
+    assert [each["score"] for each in judged] == [5, 1, 3]
     assert "The answer." in asked
 
 
@@ -306,6 +306,73 @@ def test_a_failure_calls_off_what_is_asked_beside_it(server: ChatServer) -> None
     assert server.left.wait(5)
 
 
+COPIED = [
+    EXAMPLES[0]["explanation"],
+    f" {EXAMPLES[1]['explanation'].upper()}",
+    EXAMPLES[2]["explanation"].replace(" ", "\n").rstrip("."),
+]
+
+
+@pytest.mark.parametrize("explanation", COPIED)
+def test_an_examples_explanation_is_no_verdict_and_is_asked_for_once_more(server: ChatServer, explanation: str) -> None:
+    copied = json.dumps({"explanation": explanation, "score": 5})
+    server.script, server.usual = [Answer(deltas=[copied])], scored(2)
+    verdict = verdict_at(server)
+    assert (verdict["score"], verdict["read_by"], verdict["asks"], "raw" in verdict) == (2, "schema", 2, False)
+    first, again = (seen.messages for seen in server.requests)
+    assert again[:-1] == [*first, {"role": "assistant", "content": copied}]
+    assert "the explanation of an example; judge this answer by this statement" in again[-1]["content"]
+
+
+@pytest.mark.parametrize("explanation", COPIED)
+def test_a_judge_that_copies_again_gives_no_score_and_its_cause_is_named(server: ChatServer, explanation: str) -> None:
+    copied = json.dumps({"explanation": explanation, "score": 5})
+    server.usual = Answer(deltas=[copied])
+    verdict = verdict_at(server)
+    assert (verdict["score"], verdict["read_by"], verdict["asks"], verdict["raw"]) == (None, "copied", 2, copied)
+    assert "an example's explanation word for word" in verdict["explanation"]
+
+
+def test_the_example_itself_may_be_judged_as_it_was(server: ChatServer) -> None:
+    example = EXAMPLES[1]
+    server.usual = Answer(deltas=[json.dumps({"explanation": example["explanation"], "score": 1})])
+    assert verdict_at(server, example["answer"], example["statement"])["score"] == 1
+    assert verdict_at(server, example["answer"], "It is short.")["score"] is None
+
+
+LOOPING = '{"explanation": "' + "The answer names the capital. " * 60
+
+
+def test_a_reply_that_repeats_itself_until_it_is_cut_is_asked_for_with_the_same_limit(server: ChatServer) -> None:
+    server.script, server.usual = [Answer(deltas=[LOOPING], finish="length")], FIVE
+    verdict = verdict_at(server)
+    assert (verdict["score"], verdict["asks"]) == (5, 2)
+    first, again = (seen.body for seen in server.requests)
+    assert again == {**first, "messages": again["messages"]}
+    said, problem = again["messages"][-2:]
+    assert (said["role"], len(said["content"])) == ("assistant", 203)  # a model goes on with the loop that it is shown
+    assert "repeats itself" in problem["content"]
+
+
+def test_a_judge_that_cannot_stop_repeating_itself_gives_no_score_and_more_tokens_are_not_advised(
+    server: ChatServer,
+) -> None:
+    server.usual = Answer(deltas=[LOOPING], finish="length")
+    verdict = verdict_at(server)
+    assert (verdict["score"], verdict["read_by"], verdict["asks"], verdict["raw"]) == (None, "repeating", 2, LOOPING)
+    assert {seen.body["max_tokens"] for seen in server.requests} == {512}
+    assert "another model helps" in verdict["explanation"]
+    assert "raise max_tokens" not in verdict["explanation"]
+
+
+def test_thoughts_that_take_all_tokens_are_given_more(server: ChatServer) -> None:
+    server.script = [Answer(deltas=["<think>\nThe set {1, 2"], finish="length")]
+    server.usual = Answer(deltas=[f"<think>\nThe set {{1, 2}}, so 4.\n</think>\n\n{FOUR}"])
+    verdict = verdict_at(server)
+    assert (verdict["score"], verdict["explanation"], verdict["read_by"]) == (4, "Most of it.", "schema")
+    assert [seen.body["max_tokens"] for seen in server.requests] == [512, 2048]
+
+
 class Refusing(BaseHTTPRequestHandler):
     """Answer with a refusal in its own field, as OpenAI does under a strict schema."""
 
@@ -331,6 +398,41 @@ def test_a_judge_that_declines_to_judge_is_quoted() -> None:
         verdict = EvalFlow(configuration)("An answer.", {"named": "It is short."})["named"]
         service.shutdown()
     assert (verdict["score"], verdict["raw"]) == (None, "I'm sorry, I can't assist with that.")
+
+
+# --- One statement at a time
+
+
+def test_one_statement_gives_one_record_with_the_fields_that_the_flow_returns(server: ChatServer) -> None:
+    server.usual = lambda body: scored(2) if "It is odd." in str(body["messages"]) else Answer(deltas=[VAGUE])
+    flow = EvalFlow(at(server), votes=3)
+    scores = flow("An answer.", {"odd": "It is odd.", "short": "It is short."})
+    verdicts = [asyncio.run(flow.verdict("An answer.", text)) for text in ("It is odd.", "It is short.")]
+    assert all(isinstance(verdict, Verdict) for verdict in verdicts)
+    assert [plain(verdict) for verdict in verdicts] == list(scores.values())
+    assert [verdict.score for verdict in verdicts] == [2, None]
+
+
+def test_a_limited_flow_asks_so_many_at_once_and_leaves_the_other_as_it_was(server: ChatServer) -> None:
+    server.usual = Answer(deltas=FIVE.deltas, first_s=0.1)
+    flow = EvalFlow(at(server))
+    limited = flow.limited(2)
+    limited("An answer.", {str(number): "It is short." for number in range(6)})
+    assert server.most_in_flight == 2
+    assert (flow.model.service.max_in_flight, limited.fingerprint) == (None, flow.fingerprint)
+
+
+def test_a_verdict_depends_on_the_model_the_prompt_the_votes_and_the_examples(
+    server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow, other_prompt = EvalFlow({**at(server), "model": "m"}), EvalFlow({**at(server), "model": "m"})
+    (tmp_path / "edited.prompty").write_text(PROMPT_FILE.read_text().replace("fully", "wholly"))
+    other_prompt.prompt = Prompt.load(tmp_path / "edited.prompty")
+    others = [EvalFlow(at(server)), EvalFlow({**at(server), "model": "m"}, votes=3), other_prompt]
+    fingerprints = [json.dumps(each.fingerprint) for each in (flow, *others)]
+    assert flow.fingerprint == EvalFlow({**at(server), "model": "m"}).fingerprint
+    monkeypatch.setitem(EXAMPLES[1], "score", 2)
+    assert len({*fingerprints, json.dumps(flow.fingerprint)}) == 5
 
 
 # --- Votes
@@ -363,7 +465,7 @@ def test_the_median_of_the_votes_is_the_score_and_says_why_and_how_far_they_diff
     server.script = [Answer(deltas=[VAGUE]) if score is None else scored(score) for score in replies]
     server.usual = Answer(deltas=[VAGUE])  # to the further asks
     verdict = verdict_at(server, votes=len(replies))
-    assert {name: verdict[name] for name in expected} == expected
+    assert {name: verdict.get(name) for name in expected} == expected
     assert Counter(verdict["votes"]) == Counter(replies)
     assert verdict["asks"] == len(server.requests) == len(replies) + replies.count(None)
     assert ("raw" in verdict) is (None in replies)

@@ -22,7 +22,7 @@ class Mean:
 
     share_4_up: share of 4 and 5 among the scored ones.
     lowest, highest: the mean if every missing score were 1, or 5.
-    ci95: a 95 % interval of the mean.
+    ci95: a 95 % interval of the mean, from one score on, within the scale; share_ci95: of the share.
     """
 
     mean: float | None
@@ -32,6 +32,7 @@ class Mean:
     lowest: float | None
     highest: float | None
     ci95: tuple[float, float] | None
+    share_ci95: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def flat_means(statements: Mapping[str, Mean]) -> dict[str, float | int]:
         flat[f"lowest_{name}"] = mean.lowest
         flat[f"highest_{name}"] = mean.highest
         flat[f"ci95_low_{name}"], flat[f"ci95_high_{name}"] = mean.ci95 or (None, None)
+        flat[f"share_ci95_low_{name}"], flat[f"share_ci95_high_{name}"] = mean.share_ci95 or (None, None)
     return {key: value for key, value in flat.items() if value is not None}
 
 
@@ -127,7 +129,10 @@ def _means(flat: Mapping[str, Any]) -> dict[str, Mean]:
 
 
 def _mean(name: str, flat: Mapping[str, Any]) -> Mean:
-    low, high = flat.get(f"ci95_low_{name}"), flat.get(f"ci95_high_{name}")
+    def interval(kind: str) -> tuple[float, float] | None:
+        low, high = flat.get(f"{kind}_low_{name}"), flat.get(f"{kind}_high_{name}")
+        return None if low is None or high is None else (low, high)
+
     return Mean(
         mean=flat.get(f"average_{name}"),
         scored=flat.get(f"scored_{name}", 0),
@@ -135,5 +140,6 @@ def _mean(name: str, flat: Mapping[str, Any]) -> Mean:
         share_4_up=flat.get(f"share_4_up_{name}"),
         lowest=flat.get(f"lowest_{name}"),
         highest=flat.get(f"highest_{name}"),
-        ci95=None if low is None or high is None else (low, high),
+        ci95=interval("ci95"),
+        share_ci95=interval("share_ci95"),
     )

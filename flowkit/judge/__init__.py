@@ -4,6 +4,6 @@ Knows one answer and one statement. Knows no batch and no mean over lines.
 """
 
 from flowkit.judge.asking import judge, together
-from flowkit.judge.reading import Verdict, parse
+from flowkit.judge.reading import Reading, parse
 
-__all__ = ["Verdict", "judge", "parse", "together"]
+__all__ = ["Reading", "judge", "parse", "together"]

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 from opentelemetry.trace import Span
 
 from flowkit.base import tracing
+from flowkit.base.scale import SCORES
 from flowkit.base.text import check_text
-from flowkit.judge.reading import Verdict, median_of, parse
+from flowkit.data.records import Verdict, plain
+from flowkit.judge.reading import Reading, is_copied, median_of, parse, repeats_itself
 from flowkit.model.completion import complete_text
 from flowkit.model.configuration import Model
 from flowkit.prompt.history import Message
@@ -22,7 +24,7 @@ from flowkit.prompt.prompty import Prompt
 T = TypeVar("T")
 FORM = {
     "type": "object",
-    "properties": {"explanation": {"type": "string"}, "score": {"type": "integer", "enum": [1, 2, 3, 4, 5]}},
+    "properties": {"explanation": {"type": "string"}, "score": {"type": "integer", "enum": list(SCORES)}},
     "required": ["explanation", "score"],
     "additionalProperties": False,
 }
@@ -31,9 +33,17 @@ STEPS = {
     "json_schema": "schema",
     "json_object": "json mode",
 }  # what the service takes is known to flowkit.model.refusals
-PROBLEM = """Your reply could not be read: {}.
+CUT = "the reply was cut by the token limit; raise max_tokens in the prompt"
+REPEATING = "the judge repeats itself; another model helps, or other parameters in the prompt, but no higher max_tokens"
+COPIED = "the judge gives an example's explanation word for word and has judged nothing; another model helps"
+PROBLEM = """Your reply {}.
 Reply with one JSON object and nothing else:
 {{"explanation": "<one or two sentences>", "score": <integer from 1 to 5>}}"""
+PROBLEMS = {  # that are worth a second try, by `read_by`
+    "unreadable": "could not be read: {}",
+    "repeating": "repeats itself until it is cut",
+    "copied": "has the explanation of an example; judge this answer by this statement, in words of your own",
+}
 
 
 async def judge(
@@ -44,27 +54,24 @@ async def judge(
     examples: list[dict[str, Any]],
     votes: int = 1,
     parent: Span | None = None,
-) -> dict[str, Any]:
+) -> Verdict:
     """Return what `votes` judgements, made at the same time, say together.
 
-    score: 1 to 5, the median of the votes; None when no reply could be read.
-    explanation: of a vote with that score, or what was wrong.
-    prompt: the digest of the prompt.
-    read_by: the step that read that vote, "schema", "json mode" or "text"; else "cut" (by the token limit) or
-        "unreadable".
-    asks: how often the judge was asked in all.
-    raw: the last reply of the first vote without a score; only where there is one.
-    votes, spread, flips: all scores and how far they differ (see `Vote`); only where there are several.
     Raises `openai.APIError` for a request that fails: then nothing is known about the answer, and asking again helps.
     """
     check_text(answer, "answer")
     check_text(statement, "statement")
     with tracing.span("check", "Function", {"answer": answer, "statement": statement}, parent) as span:
         inputs = {"answer": answer, "statement": statement, "examples": [_quotable(example) for example in examples]}
-        verdicts = await together(_verdict(model, prompt, inputs, span) for _ in range(votes))
-        result = _result(verdicts, prompt.digest)
-        tracing.record_output(span, result)
-    return result
+        foreign = [
+            str(example.get("explanation", ""))
+            for example in examples
+            if (example.get("answer"), example.get("statement")) != (answer, statement)
+        ]
+        readings = await together(_reading(model, prompt, inputs, foreign, span) for _ in range(votes))
+        verdict = _verdict(readings, prompt.digest)
+        tracing.record_output(span, plain(verdict))
+    return verdict
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -77,51 +84,65 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
 
 
-async def _verdict(model: Model, prompt: Prompt, inputs: dict[str, Any], parent: Span) -> Verdict:
-    """Ask; ask again once with a higher limit if the reply was cut, and once if it could not be read."""
+async def _reading(model: Model, prompt: Prompt, inputs: dict[str, Any], foreign: list[str], parent: Span) -> Reading:
+    """Ask; ask again once with a higher limit if the reply was cut, and once if it is no verdict otherwise.
+
+    foreign: explanations that belong to other answers.
+    """
     # A mark that is new each time, so that no answer can close its own block.
     messages = prompt.messages(**inputs, mark=secrets.token_hex(8))
     parameters = {"response_format": SCHEMA, **prompt.parameters}
-    remedies, asks = {"cut", "unreadable"}, 0
+    may_raise_limit, may_ask_again, asks = True, True, 0
     while True:
-        verdict, asks = await _ask(model, messages, parameters, parent), asks + 1
-        if verdict.read_by not in remedies:
-            return replace(verdict, asks=asks)
-        remedies.remove(verdict.read_by)
-        if verdict.read_by == "cut":
+        reading, asks = await _ask(model, messages, parameters, foreign, parent), asks + 1
+        if reading.read_by == "cut" and may_raise_limit:
+            may_raise_limit = False
             limits = ("max_tokens", "max_completion_tokens")
             parameters |= {name: 4 * parameters[name] for name in limits if parameters.get(name)}
+        elif reading.read_by in PROBLEMS and may_ask_again:
+            may_ask_again = False
+            messages += _asked_again(reading)
         else:
-            said = verdict.raw if verdict.raw.strip() else "(nothing)"  # some services refuse a message without text
-            problem = PROBLEM.format(verdict.explanation)
-            messages += [{"role": "assistant", "content": said}, {"role": "user", "content": problem}]
+            return replace(reading, asks=asks)
 
 
-async def _ask(model: Model, messages: list[Message], parameters: dict[str, Any], parent: Span) -> Verdict:
+async def _ask(
+    model: Model, messages: list[Message], parameters: dict[str, Any], foreign: list[str], parent: Span
+) -> Reading:
     raw, reply = await complete_text(model, messages, parameters, parent)
-    verdict = parse(raw)
-    if verdict.read_by == "json":  # also if cut, for then only blanks were
-        return replace(verdict, read_by=STEPS.get(reply.format, "text"))
-    if reply.finish_reason == "length":
-        return Verdict(None, "the reply was cut by the token limit; raise max_tokens in the prompt", "cut", raw)
-    return replace(verdict, read_by="unreadable" if verdict.score is None else "text")
+    reading = parse(raw)
+    if reply.finish_reason == "length" and reading.read_by != "json":  # else only blanks were cut
+        return Reading(None, REPEATING, "repeating", raw) if repeats_itself(raw) else Reading(None, CUT, "cut", raw)
+    if reading.score is None:
+        return replace(reading, read_by="unreadable")
+    if is_copied(reading.explanation, foreign):
+        return Reading(None, COPIED, "copied", raw)
+    return replace(reading, read_by=STEPS.get(reply.format, "text") if reading.read_by == "json" else "text")
 
 
-def _result(verdicts: list[Verdict], digest: str) -> dict[str, Any]:
-    vote = median_of(verdicts)
-    deciding = next(verdict for verdict in verdicts if verdict.score == vote.score)
-    result: dict[str, Any] = {
-        "score": vote.score,
-        "explanation": deciding.explanation,
-        "prompt": digest,
-        "read_by": deciding.read_by,
-        "asks": sum(verdict.asks for verdict in verdicts),
-    }
-    if vote.unscored:
-        result["raw"] = next(verdict.raw for verdict in verdicts if verdict.score is None)
-    if len(verdicts) > 1:
-        result |= {"votes": [verdict.score for verdict in verdicts], "spread": vote.spread, "flips": vote.flips}
-    return result
+def _asked_again(reading: Reading) -> list[Message]:
+    """Return what the judge said and what is wrong with it."""
+    said = reading.raw if reading.raw.strip() else "(nothing)"  # some services refuse a message without text
+    if reading.read_by == "repeating":
+        said = f"{said[:200]}..."  # a model that is shown a loop goes on with it
+    problem = PROBLEM.format(PROBLEMS[reading.read_by].format(reading.explanation))
+    return [{"role": "assistant", "content": said}, {"role": "user", "content": problem}]
+
+
+def _verdict(readings: list[Reading], digest: str) -> Verdict:
+    vote, several = median_of(readings), len(readings) > 1
+    deciding = next(reading for reading in readings if reading.score == vote.score)
+    return Verdict(
+        score=vote.score,
+        explanation=deciding.explanation,
+        prompt=digest,
+        read_by=deciding.read_by,
+        asks=sum(reading.asks for reading in readings),
+        raw=next((reading.raw for reading in readings if reading.score is None), None),
+        votes=[reading.score for reading in readings] if several else None,
+        spread=vote.spread if several else None,
+        flips=vote.flips if several else None,
+    )
 
 
 def _quotable(example: dict[str, Any]) -> dict[str, Any]:

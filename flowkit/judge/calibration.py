@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from copy import copy
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import correlation
 from typing import Any
 
 from tabulate import tabulate
 
-from flowkit.base import background
 from flowkit.base.scale import SCORES
 from flowkit.base.text import check_text, shown
 from flowkit.data.lines import read_objects
+from flowkit.data.records import Verdict
 
 EXAMPLE = '{"answer": "Paris.", "statement": "It names the capital of France.", "score": 5}'
 SHOWN = 3  # labels without a score, with what happened
@@ -66,42 +63,14 @@ class Calibration:
         return asdict(self)
 
 
-def main(arguments: Sequence[str], eval_flow: Any) -> int:
-    """Judge the labels of the file named, and print how far judge and person agree.
-
-    Returns 0; 2 for a file that cannot be used, nothing was sent then; 3 where some labels got no score.
-    """
-    try:
-        if len(arguments) != 1:
-            raise ValueError(f"expected one file of labels such as labels.jsonl, got {len(arguments)}")
-        calibration = calibrate(Path(arguments[0]), eval_flow)
-    except ValueError as error:
-        print(f"calibrate: {error}", file=sys.stderr)
-        return 2
-    print_calibration(calibration)
-    return 3 if calibration.unscored else 0
-
-
-def calibrate(labels_path: Path, eval_flow: Any, at_once: int = 16) -> Calibration:
-    """Judge what a person has judged, and compare.
-
-    labels_path: JSONL of objects such as EXAMPLE. eval_flow: an EvalFlow. at_once: requests in flight.
-    A request that fails leaves its label without a score. Raises BadInputError before anything is sent.
-    """
-    labels = read_labels(labels_path)
-    limited = copy(eval_flow)
-    limited.model = replace(eval_flow.model, service=replace(eval_flow.model.service, max_in_flight=at_once))
-    return measure(labels, background.run(_judge_all(limited, labels)), eval_flow.model.name)
-
-
 def read_labels(path: Path) -> list[Label]:
     """Return the labels of a JSONL file. Raises BadInputError for the first that cannot be used."""
     return read_objects(path, _label, EXAMPLE)
 
 
-def measure(labels: Sequence[Label], verdicts: Sequence[Mapping[str, Any]], judge: str) -> Calibration:
-    """Compare the labels with the verdicts, {"score": 1 to 5 or None, "explanation": text}, in the same order."""
-    scores = [verdict["score"] for verdict in verdicts]
+def measure(labels: Sequence[Label], verdicts: Sequence[Verdict], judge: str) -> Calibration:
+    """Compare the labels with the verdicts on them, which come in the same order."""
+    scores = [verdict.score for verdict in verdicts]
     scored = [(label, score) for label, score in zip(labels, scores, strict=True) if score is not None]
     person, judged = [label.score for label, _ in scored], [score for _, score in scored]
     errors = [score - label.score for label, score in scored]
@@ -114,9 +83,9 @@ def measure(labels: Sequence[Label], verdicts: Sequence[Mapping[str, Any]], judg
         labels=len(labels),
         scored=len(scored),
         unscored={
-            label.number: verdict["explanation"]
+            label.number: verdict.explanation
             for label, verdict in zip(labels, verdicts, strict=True)
-            if verdict["score"] is None
+            if verdict.score is None
         },
         exact=None if "exact" in undefined else errors.count(0) / len(scored),
         within_one=None if "within_one" in undefined else sum(abs(error) <= 1 for error in errors) / len(scored),
@@ -158,20 +127,8 @@ def _label(number: int, fields: dict[str, Any]) -> Label:
     check_text(fields["statement"], "'statement'")
     score = fields["score"]
     if type(score) is not int or score not in SCORES:
-        raise ValueError(f"'score' must be a whole number from 1 to 5, got {shown(score)}")
+        raise ValueError(f"'score' must be a whole number from {SCORES[0]} to {SCORES[-1]}, got {shown(score)}")
     return Label(number, fields["answer"], fields["statement"], score)
-
-
-async def _judge_all(eval_flow: Any, labels: Sequence[Label]) -> list[dict[str, Any]]:
-    async def judge(label: Label) -> dict[str, Any]:
-        try:
-            verdicts: dict[str, Any] = await eval_flow.judge(label.answer, {"statement": label.statement})
-            verdict: dict[str, Any] = verdicts["statement"]
-        except Exception as error:  # as in a batch, a line that fails costs no other line its result
-            return {"score": None, "explanation": f"{type(error).__name__}: {error}"}
-        return verdict
-
-    return await asyncio.gather(*map(judge, labels))
 
 
 def _undefined(person: list[int], judged: list[int], errors: list[int], words: list[int]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
@@ -47,7 +48,7 @@ def print_rows(rows: Sequence[Row], names: Sequence[str]) -> None:
 def print_figures(figures: Figures, names: Sequence[str]) -> None:
     """Print the figures: a mean never without its counts."""
     table = [[name, *_cells(figures.statements.get(name))] for name in names]
-    headers = ["statement", "average", "scored", "unscored", "4 or 5", "lowest", "highest"]
+    headers = ["statement", "average", "95 %", "scored", "4 or 5", "lowest", "highest"]
     align = ["left", *["right"] * (len(headers) - 1)]
     print(f"\n{tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align)}\n")
     print(f"{figures.total} lines: {figures.answered} answered, {figures.judged} judged, {figures.failed} failed")
@@ -55,17 +56,20 @@ def print_figures(figures: Figures, names: Sequence[str]) -> None:
         if count := getattr(figures.endings, kind):
             print(f"{count} of {figures.answered} answers {'was' if count == 1 else 'were'} {what}")
     for note in figures.notes:
-        print(note)
+        print(textwrap.fill(note, COLUMNS))
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """Print it in 80 columns."""
+    """Print it in 80 columns; `shows` is the change that this many pairs show four times in five."""
     table = [
-        [name, _signed(each.mean), " to ".join(map(_signed, each.ci95 or [None])), str(each.pairs), each.verdict]
+        [
+            *(name, _signed(each.mean), " to ".join(map(_signed, each.ci95 or [None])), str(each.pairs)),
+            *("-" if each.shows is None else f"{each.shows:.2f}", each.verdict),
+        ]
         for name, each in comparison.differences.items()
     ]
-    headers = ["statement", "change", "95 % interval", "pairs", "this run is"]
-    print(f"\n{tabulate(table, headers, disable_numparse=True, maxcolwidths=[20, None, None, None, 22])}\n")
+    headers = ["statement", "change", "95 % interval", "pairs", "shows", "this run is"]
+    print(f"\n{tabulate(table, headers, disable_numparse=True, maxcolwidths=[16, None, None, None, None, 20])}\n")
     print(f"{comparison.paired} lines compared with the baseline; without a partner: ", end="")
     print(f"{comparison.without_partner} here, {comparison.baseline_without_partner} there")
 
@@ -99,12 +103,13 @@ def _score(row: Row, name: str) -> str:
 def _cells(mean: Mean | None) -> list[str]:
     if mean is None:
         return ["-"] * 6
-    figures = (mean.mean, mean.scored, mean.unscored, mean.share_4_up, mean.lowest, mean.highest)
-    return [_figure(value) for value in figures]
+    interval = "-" if mean.ci95 is None else "{:.2f}-{:.2f}".format(*mean.ci95)
+    scored = f"{mean.scored} of {mean.scored + mean.unscored}"
+    return [_figure(mean.mean), interval, scored, *map(_figure, (mean.share_4_up, mean.lowest, mean.highest))]
 
 
 def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _mean_and_lowest(row: Row) -> list[str]:

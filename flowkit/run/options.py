@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from flowkit.scores.gate import MARGIN
+
 ENGINES = ("local", "promptflow", "ray")
 
 
@@ -48,7 +50,15 @@ class RunOptions:
     )
     fail_under: tuple[str, ...] = option((), "exit 1 if that average is below X", metavar="NAME=X")
     baseline: Path | None = option(None, "compare with the run in that folder", Path, metavar="DIR")
-    no_worse_than_baseline: bool = option(False, "exit 1 if a statement is worse than there")
+    no_worse_than_baseline: float | None = option(
+        None,
+        f"exit 1 if a statement is worse than there, 4 if a fall by {MARGIN} is not ruled out",
+        float,
+        nargs="?",
+        const=MARGIN,
+        metavar="MARGIN",
+    )
+    sure: bool = option(False, "hold --fail-under against the whole 95 % interval; exit 4 if it lies on both sides")
     junit: Path | None = option(None, "write a JUnit report", Path, metavar="FILE")
     quiet: bool = option(False, "no progress bars")
 
@@ -71,7 +81,10 @@ def read_options(arguments: Sequence[str] | None) -> RunOptions:
         parser.add_argument(_flag(each.name), default=None if each.default == () else each.default, **how)
     given: dict[str, Any] = vars(parser.parse_args(arguments))
     options = RunOptions(**{**given, "fail_under": tuple(given["fail_under"] or ())})
-    if options.no_worse_than_baseline and not options.baseline:
+    margin = options.no_worse_than_baseline
+    if margin is not None and not 0 < margin <= 4:
+        parser.error(f"--no-worse-than-baseline: expected a margin above 0 and up to 4, got {margin:g}")
+    if margin is not None and not options.baseline:
         parser.error("--no-worse-than-baseline needs --baseline DIR")
     if options.engine != "ray" and (options.address or options.workers or options.format != "jsonl"):
         parser.error("--address, --workers and --format need --engine ray")

@@ -1,21 +1,18 @@
-"""A run's figures beside what was asked of them, and both as a report that build servers read."""
+"""A run's figures beside what was asked of them: met, missed, or more than this many lines can tell."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
-from xml.etree import ElementTree
 
-from flowkit.base.text import in_one_line, shown
-from flowkit.data.figures import Figures
-from flowkit.data.records import Row
-from flowkit.scores.comparison import WORSE, Comparison
+from flowkit.base.text import shown
+from flowkit.data.figures import Figures, Mean
+from flowkit.scores.comparison import WORSE, Comparison, Difference, lines_needed
 
-SHOWN = 60  # characters of a question or an error in an attribute
-_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+MARGIN = 0.25  # of a score; a fall below that is taken for none
+Outcome = Literal["met", "missed", "cannot tell"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +25,21 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was asked of a run, and whether it is met; `line` says so in words."""
+    """One thing that was asked of a run.
+
+    line: says in words whether it is met. tells: whether this many lines can tell. note: what the interval says.
+    """
 
     name: str
     line: str
     met: bool
+    tells: bool = True
+    note: str = ""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Met, missed or neither."""
+        return "met" if self.met else "missed" if self.tells else "cannot tell"
 
 
 @dataclass(frozen=True)
@@ -47,11 +54,21 @@ class Gate:
         return all(check.met for check in self.checks)
 
     @property
+    def missed(self) -> bool:
+        """Say whether anything is missed for sure."""
+        return any(check.outcome == "missed" for check in self.checks)
+
+    @property
     def lines(self) -> list[str]:
-        """Return a line for each check, then the verdict."""
+        """Return a line for each check, then the outcome of all."""
         met = sum(check.met for check in self.checks)
-        verdict = f"gate {'passed' if self.passed else 'missed'}: {met} of {len(self.checks)} met"
-        return [*(check.line for check in self.checks), verdict]
+        outcome = "passed" if self.passed else "missed" if self.missed else "cannot tell"
+        return [*(check.line for check in self.checks), f"gate {outcome}: {met} of {len(self.checks)} met"]
+
+    @property
+    def notes(self) -> list[str]:
+        """Return what the intervals say of the checks, a line each."""
+        return [check.note for check in self.checks if check.note]
 
 
 def parse_thresholds(texts: Iterable[str], known: Collection[str]) -> list[Threshold]:
@@ -67,38 +84,19 @@ def check_gate(
     thresholds: Iterable[Threshold],
     comparison: Comparison | None = None,
     missing: Literal["skip", "worst"] = "skip",
+    *,
+    margin: float = MARGIN,
+    sure: bool = False,
 ) -> Gate:
     """Hold the figures of a run against the thresholds.
 
-    comparison: with a baseline, to be no worse than it in any statement.
+    comparison: with a baseline, to be no worse than it in any statement; margin: a smaller fall is none.
     missing: "worst" counts every missing score as 1, "skip" leaves it out. Where nothing is scored, nothing is met.
+    sure: the whole 95 % interval has to lie above a threshold, and not the mean alone.
     """
     kind, word = {"skip": ("mean", ""), "worst": ("lowest", "at worst ")}[missing]
-    checks = [_against_threshold(figures, threshold, kind, word) for threshold in thresholds]
-    return Gate((*checks, *(_against_baseline(comparison) if comparison else ())))
-
-
-def write_junit(path: Path, rows: Sequence[Row], gate: Gate, data: str = "data.jsonl") -> None:
-    """Write JUnit's XML: a test for each line, in error if the line failed, and one for each check of the gate.
-
-    data: the name of the data file. What XML cannot carry becomes U+FFFD.
-    """
-    failed, missed = [row for row in rows if row.error], [check for check in gate.checks if not check.met]
-    counts = {"tests": len(rows) + len(gate.checks), "errors": len(failed), "failures": len(missed)}
-    counted = {name: str(count) for name, count in counts.items()}
-    report = ElementTree.Element("testsuites", counted)
-    suite = ElementTree.SubElement(report, "testsuite", {"name": _clean(data), **counted})
-    for row in rows:
-        test = _test(suite, data, f"line {row.line}: {in_one_line(row.question, SHOWN)}")
-        if row.error:
-            error = ElementTree.SubElement(test, "error", message=_clean(in_one_line(row.error, SHOWN)))
-            error.text = _clean(row.error)
-    for check in gate.checks:
-        test = _test(suite, "gate", check.name)
-        if not check.met:
-            ElementTree.SubElement(test, "failure", message=_clean(check.line))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ElementTree.ElementTree(report).write(path, encoding="utf-8", xml_declaration=True)
+    checks = [_against_threshold(figures, threshold, kind, word, sure) for threshold in thresholds]
+    return Gate((*checks, *(_against_baseline(comparison, margin) if comparison else ())))
 
 
 def _parse(text: str, known: Collection[str]) -> Threshold:
@@ -116,41 +114,62 @@ def _parse(text: str, known: Collection[str]) -> Threshold:
     return Threshold(name, at_least)
 
 
-def _against_threshold(figures: Figures, threshold: Threshold, kind: str, word: str) -> Check:
+def _against_threshold(figures: Figures, threshold: Threshold, kind: str, word: str, sure: bool) -> Check:
     name, asked = threshold.name, f"at least {str(threshold.at_least).removesuffix('.0')}"
     mean = figures.statements.get(name)
     scored, unscored = (mean.scored, mean.unscored) if mean else (0, 0)
-    met, reached = False, "no score"
+    met, tells, reached, note = False, True, "no score", ""
     if mean and (value := getattr(mean, kind)) is not None and scored:
         met, reached = value >= threshold.at_least, word + _rounded(value, threshold.at_least)
-    return _check(f"{name} {asked}", f"{name}: {reached} of {asked}, {scored} of {scored + unscored} lines scored", met)
+        agrees, note = _interval_agrees(mean, threshold, met)
+        if sure:
+            met, tells = met and agrees, agrees
+    found = f"{name}: {reached} of {asked}, {scored} of {scored + unscored} lines scored"
+    return _check(f"{name} {asked}", found, met, tells, note)
 
 
-def _against_baseline(comparison: Comparison) -> list[Check]:
+def _interval_agrees(mean: Mean, threshold: Threshold, met: bool) -> tuple[bool, str]:
+    """Say whether the whole interval lies on the same side of the threshold as the mean, and put it in words."""
+    low, high = mean.ci95 or (-math.inf, math.inf)
+    agrees = low >= threshold.at_least if met else high < threshold.at_least
+    said = f"{threshold.name}: the 95 % interval is {low:.2f} to {high:.2f}"
+    if agrees:
+        return True, f"{said}: it agrees"
+    middle = mean.mean or 0.0
+    distance, reach = abs(middle - threshold.at_least), (middle - low if met else high - middle)
+    more = f"; some {math.ceil(mean.scored * (reach / distance) ** 2):,} lines could tell" if distance > 1e-6 else ""
+    return False, f"{said}: {mean.scored} lines cannot tell{more}"
+
+
+def _against_baseline(comparison: Comparison, margin: float) -> list[Check]:
     checks = []
     for name, difference in comparison.differences.items():
-        met, found = True, "not shown to be worse than the baseline"
-        if difference.mean is None:
-            met, found = False, "nothing to compare with the baseline"
-        elif difference.verdict == WORSE:
-            met, found = False, f"worse than the baseline by {-difference.mean:.2f}"
-        checks.append(_check(f"{name} no worse than the baseline", f"{name}: {found}, {difference.pairs} pairs", met))
+        met, tells, found = _no_worse(difference, margin)
+        line = f"{name}: {found}, {difference.pairs} pairs"
+        checks.append(_check(f"{name} no worse than the baseline", line, met, tells))
     return checks or [_check("no worse than the baseline", "no statement of any line is in the baseline too", False)]
 
 
-def _check(name: str, found: str, met: bool) -> Check:
-    return Check(name, f"{' '.join(found.split())}: {'met' if met else 'missed'}", met)
+def _no_worse(difference: Difference, margin: float) -> tuple[bool, bool, str]:
+    """Return whether a statement is no worse by `margin`, whether that can be told, and what was found."""
+    if difference.mean is None:
+        return False, True, "nothing to compare with the baseline"
+    if difference.verdict == WORSE:
+        return False, True, f"worse than the baseline by {-difference.mean:.2f}"
+    low, high = difference.ci95 or (-math.inf, math.inf)
+    if low > -margin:
+        return True, True, f"no worse than the baseline by {margin:g}"
+    said = f", 95 % interval {low:+.2f} to {high:+.2f}" if difference.ci95 else ""
+    needed = lines_needed(difference, margin)
+    return False, False, f"change {difference.mean:+.2f}{said}; some {needed:,} pairs could tell"
+
+
+def _check(name: str, found: str, met: bool, tells: bool = True, note: str = "") -> Check:
+    outcome = "met" if met else "missed" if tells else "cannot tell"
+    return Check(name, f"{' '.join(found.split())}: {outcome}", met, tells, " ".join(note.split()))
 
 
 def _rounded(value: float, at_least: float) -> str:
     """Write `value` with two digits, or as many more as it takes to stay on its side: 3.996 is not 4.00."""
     digits = next(d for d in range(2, 18) if (round(value, d) >= at_least) == (value >= at_least))
     return f"{value:.{digits}f}"
-
-
-def _test(suite: ElementTree.Element, file_name: str, name: str) -> ElementTree.Element:
-    return ElementTree.SubElement(suite, "testcase", classname=_clean(file_name), name=_clean(name))
-
-
-def _clean(text: str) -> str:
-    return _NOT_IN_XML.sub("\ufffd", text)

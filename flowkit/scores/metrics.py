@@ -1,13 +1,12 @@
 """Means that carry their counts: what the scores of many lines say, and how much the unscored ones could change."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
-from flowkit.base.scale import SCORES, as_score
+from flowkit.base.scale import PASS_MARK, SCORES, as_score
 from flowkit.data.figures import Mean, flat_means
+from flowkit.scores.intervals import mean_interval, share_interval
 
 
 @dataclass(frozen=True)
@@ -38,18 +37,12 @@ class Tally:
             mean=total / scored if scored else None,
             scored=scored,
             unscored=self.unscored,
-            share_4_up=sum(self.counts[3:]) / scored if scored else None,
+            share_4_up=sum(self.counts[PASS_MARK - 1 :]) / scored if scored else None,
             lowest=(total + self.unscored) / lines if lines else None,
             highest=(total + 5 * self.unscored) / lines if lines else None,
-            ci95=self._ci95(scored, total) if scored >= 2 else None,
+            ci95=mean_interval(dict(zip(SCORES, self.counts, strict=True)), SCORES[0], SCORES[-1]),
+            share_ci95=share_interval(sum(self.counts[PASS_MARK - 1 :]), scored),
         )
-
-    def _ci95(self, scored: int, total: int) -> tuple[float, float]:
-        squares = sum(score**2 * count for score, count in zip(SCORES, self.counts, strict=True))
-        # The variance in whole numbers, so nothing cancels: equal scores give exactly 0.
-        standard_error = math.sqrt((scored * squares - total**2) / (scored**2 * (scored - 1)))
-        margin = t_quantile_975(scored - 1) * standard_error
-        return total / scored - margin, total / scored + margin
 
 
 def mean_of(scores: Iterable[int | None]) -> Mean:
@@ -99,28 +92,3 @@ def summary(
 def flat(by_statement: Mapping[str, Tally], *, total: int) -> dict[str, float | int]:
     """Lay the means out as `flat_means` does, with `total`, with which no statement's key begins."""
     return {**flat_means({name: tally.mean() for name, tally in by_statement.items()}), "total": total}
-
-
-@lru_cache
-def t_quantile_975(df: int) -> float:
-    """Return the 0.975 quantile of Student's t with `df` >= 1 degrees of freedom, to 12 digits.
-
-    With t = sqrt(df) * sinh(v / sqrt(df)) the density becomes cosh(v / sqrt(df)) ** -df, smooth and vanishing fast
-    for every df. Its whole area is a trapezoid sum (exponentially exact: Trefethen and Weideman, SIAM Review 56,
-    2014); the v that holds 95% of it is found by Newton's method with Simpson's rule. From 0 the steps never
-    overshoot, as the density falls.
-    """
-    root, steps, width = math.sqrt(df), 1000, 1 / 8
-
-    def density(v: float) -> float:
-        return math.exp(-df / 2 * math.log1p(math.sinh(v / root) ** 2))
-
-    def area(v: float) -> float:
-        inner = sum((4 if k % 2 else 2) * density(v * k / steps) for k in range(1, steps))
-        return (density(0) + inner + density(v)) * v / steps / 3
-
-    wanted = 0.95 * width * (density(0) / 2 + sum(density(k * width) for k in range(1, 321)))
-    v = 0.0
-    for _ in range(9):  # 8 at df = 1, 6 at large df
-        v += (wanted - area(v)) / density(v)
-    return root * math.sinh(v / root)

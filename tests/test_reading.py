@@ -1,13 +1,15 @@
 """What judges reply, and how it is read."""
 
 import json
+import re
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowkit.judge.reading import Verdict, median_of, parse
+from flowkit.judge.reading import Reading, is_copied, median_of, parse, repeats_itself
 
 WHOLE = '{"explanation": "It names {most} of it, \\"all\\" but one.", "score": 4}'
 CUT = '{"explanation": "It names'
@@ -60,6 +62,45 @@ REPLIES = [
     ('{"complete": True, "missing": None, "wrong": False, "score": 4}', 4, "lenient"),
     ('{score: 4, explanation: "ok"}', 4, "lenient"),
     ('{"explanation": "two\nlines", "score": 4}', 4, "lenient"),
+    # curly quotes
+    ("{“explanation”: “ok”, “score”: 4}", 4, "lenient"),
+    ("{”explanation”: ”ok”, ”score”: ”4”}", 4, "lenient"),
+    ("{„explanation“: „ok“, „score“: 4}", 4, "lenient"),
+    ("{\u2018explanation\u2019: \u2018It\u2019s ok\u2019, \u2018score\u2019: 4}", 4, "lenient"),
+    ('{“explanation”: “He said “yes” and "no", twice}”, “score”: 4}', 4, "lenient"),
+    ("{“score”: 4, explanation: “the braces {“ and }”}", 4, "lenient"),
+    ("{“notes”: [“a”, “b”], “score”: 4,}", 4, "lenient"),
+    ("Here “you” are: {“score”: 4}", 4, "lenient"),
+    ('{“explanation": “It says “yes”, “no” and "so on", “score”: 4}', 4, "lenient"),
+    ("{“explanation”: “It says “yes”, \u2018no\u2019 and so on”, score: 4}", 4, "lenient"),
+    # backslashes that JSON does not know
+    (r'{"explanation": "\(\sigma\) is there", "score": 4}', 4, "lenient"),
+    (r'{"explanation": "It\'s there", "score": 4}', 4, "lenient"),
+    (r'{"explanation": "\upsilon and \u00e9", "score": 4}', 4, "lenient"),
+    (r'{"explanation": "\frac and \nabla", "score": 4}', 4, "json"),
+    (r"{'explanation': '\(x\)', 'score': 4}", 4, "lenient"),
+    (r"{“explanation”: “\(x\)”, “score”: 4}", 4, "lenient"),
+    # thoughts are no part of the reply
+    ('<think>\nThe set {1, 2, and it isn\'t clear.\n</think>\n{"score": 4}', 4, "json"),
+    ('<think></think>{"score": 4}', 4, "json"),
+    ('<think>{"score": 1}</think>{"score": 4}', 4, "json"),
+    ('<Thinking>{"</Thinking> {"score": 4}', 4, "json"),
+    ('<reasoning>{1</reasoning>```json\n{"score": 4}\n```', 4, "lenient"),
+    ('[THINK]{1[/THINK]{"score": 4}', 4, "json"),
+    ('Well. <think>{1</think> So: {"score": 4}', 4, "lenient"),
+    ('<think>{1</think>\n<think>{2</think>\n{"score": 4}', 4, "json"),
+    ('<think>a <think> {1 </think> b {2 </think> {"score": 4}', 4, "json"),
+    ('The set {1, 2, isn\'t "clear.\n</think>\n\n{"score": 4}', 4, "json"),
+    ('{"score": 1} no, wait\n</think>\n{"score": 4}', 4, "json"),
+    ('{"score": 4}\n<think>{1</think>', 4, "json"),
+    ('{"explanation": "It says <think> and </think>.", "score": 4}', 4, "json"),
+    ('```json\n{"explanation": "It has no <think>.", "score": 4}\n```', 4, "lenient"),
+    ('```json\n{"explanation": "It has no </think>.", "score": 4}\n```', 4, "lenient"),
+    ('<think>{"score": 4}', None, "unreadable"),
+    ('Well. <think>{"score": 4}', None, "unreadable"),
+    ('{"score": 4}\n<think>or rather', None, "unreadable"),
+    ('<think>{"score": 4}</think>', None, "unreadable"),
+    ('{"score": 4}</think>\n', None, "unreadable"),
     # no score from 1 to 5
     ('{"score": 0}', None, "unreadable"),
     ('{"score": 6}', None, "unreadable"),
@@ -117,8 +158,8 @@ REPLIES = [
 
 @pytest.mark.parametrize(("raw", "score", "read_by"), REPLIES)
 def test_a_reply_is_read_as_the_table_says(raw: str, score: int | None, read_by: str) -> None:
-    verdict = parse(raw)
-    assert (verdict.score, verdict.read_by, verdict.raw) == (score, read_by, raw)
+    reading = parse(raw)
+    assert (reading.score, reading.read_by, reading.raw) == (score, read_by, raw)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +173,19 @@ def test_a_reply_is_read_as_the_table_says(raw: str, score: int | None, read_by:
         ('{"score": 4, "Explanation": "fine"}', "fine"),
         ("{'score': 4, 'explanation': 'It\\'s \"good\" // {'}", 'It\'s "good" // {'),
         ('{"score": 4, "explanation": "cut \\ud83d"}', "cut ?"),
+        (r'{"score": 4, "explanation": "\(\sigma\) of \[x\] at 5\%"}', r"\(\sigma\) of \[x\] at 5\%"),
+        (r'{"score": 4, "explanation": "\\(\\frac{1}{2}\\) \\nabla \" \/"}', r'\(\frac{1}{2}\) \nabla " /'),
+        (r'{"score": 4, "explanation": "\frac{\beta}{\bar x}\forall"}', r"\frac{\beta}{\bar x}\forall"),
+        (r'{"score": 4, "explanation": "\nabla_x \neq \rho\times\theta"}', r"\nabla_x \neq \rho\times\theta"),
+        (r'{"score": 4, "explanation": "\text{a}\right)\tau=\nu"}', r"\text{a}\right)\tau=\nu"),
+        (r'{"score": 4, "explanation": "a\nnew line,\ttab,\r\nThe end\n"}', "a\nnew line,\ttab,\r\nThe end\n"),
+        (r'{"score": 4, "explanation": "for $5.\ne.g. \frac\ni) one"}', "for $5.\ne.g. \\frac\ni) one"),
+        (r'{"score": 4, "explanation": "It\'s \u00e9, \upsilon"}', "It's é, \\upsilon"),
+        ('{“score”: 4, “explanation”: “He said “yes” and "no", twice.”}', 'He said “yes” and "no", twice.'),
+        ('<think>{1</think>{"score": 4, "explanation": "so"}', "so"),
+        ('```json\n{"score": 4, "explanation": "It has <think>x</think>."}\n```', "It has <think>x</think>."),
+        ("<think>{", "the reply ends inside its thoughts"),
+        ("<think>4</think>", 'no JSON object with a "score" in the reply'),
         ("", "the reply is empty"),
         (" \n", "the reply is empty"),
         ("four", 'no JSON object with a "score" in the reply'),
@@ -171,28 +225,56 @@ def test_a_reply_cut_anywhere_has_no_score(before: str, length: int) -> None:
     assert parse(before + WHOLE[:length]).score is None
 
 
-UNITS = [*"{}[9'\"\\", "{}", '{"', '{"\\"', '\\"', "{'", "{/*", "{//", "{#", "{,", '{"a":', '{"score",}']
+UNITS = [
+    " ",
+    "a",
+    *"{}[9'\"\\“”\u2019\u2018",
+    "{}",
+    "“a",
+    "”,",
+    "{“",
+    "{\u2018",
+    "{”, ",
+    '” "',
+    "”,a",
+    "”, a",
+    "<think>",
+    "</think>",
+    "\n<think>{",
+    "a </think>{",
+    '{"',
+    '{"\\"',
+    '\\"',
+    "{'",
+    "{/*",
+    "{//",
+    "{#",
+    "{,",
+    '{"a":',
+    '{"score",}',
+]
 
 
 @pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize(
-    ("before", "after"), [("", ""), ('{"', ""), ('{"score": 4, "x": ', "}"), ('{"score": 4, "x": "', '"}')]
+    ("before", "after"),
+    [("", ""), ("{“score”: “”,", "}"), ('{"', ""), ('{"score": 4, "x": ', "}"), ('{"score": 4, "x": "', '"}')],
 )
 def test_reading_takes_time_linear_in_the_length(unit: str, before: str, after: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()  # other programs may keep the machine busy
     parse(before + unit * (200_000 // len(unit)) + after)
-    assert time.perf_counter() - started < 2  # 0.2 s at most; a quadratic reader needs minutes
+    assert time.thread_time() - started < 2  # 0.2 s at most; a quadratic reader needs minutes
 
 
-FRAGMENTS = [*"{}[]:,\"'\\/*#46\n ", "score", "//", "True"]
+FRAGMENTS = [*"{}[]:,\"'\\/*#46\n “”„\u2018\u2019", "score", "//", "True", "<think>", "</think>", "\\frac"]
 OBJECTS = ['{"score": 4}', "{'score': 6,}", '{"score": ', WHOLE]
 replies = st.text() | st.lists(st.sampled_from(FRAGMENTS + OBJECTS)).map("".join)
 
 
-def is_sound(verdict: Verdict, raw: str) -> bool:
-    scored = verdict.score in (1, 2, 3, 4, 5) and verdict.read_by in ("json", "lenient")
-    unscored = verdict.score is None and verdict.read_by == "unreadable" and verdict.explanation != ""
-    return verdict.raw == raw and scored != unscored
+def is_sound(reading: Reading, raw: str) -> bool:
+    scored = reading.score in (1, 2, 3, 4, 5) and reading.read_by in ("json", "lenient")
+    unscored = reading.score is None and reading.read_by == "unreadable" and reading.explanation != ""
+    return reading.raw == raw and scored != unscored
 
 
 @given(replies)
@@ -208,18 +290,54 @@ def test_any_mutation_of_a_good_reply_gives_a_score_or_a_reason(start: int, end:
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 prose = texts.map(lambda text: text.replace("{", "").replace("}", ""))
+# No judge writes a backspace or a form feed; what follows a line break or a tab may be the name of a LaTeX command.
+sayings = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\b\f")).filter(
+    lambda text: not re.search(r"[\n\r\t][a-z]", text)
+)
 
 
-@given(prose, texts, st.integers(1, 5), prose)
+@given(prose, sayings, st.integers(1, 5), prose)
 def test_an_object_in_brace_free_prose_is_read_as_itself(before: str, said: str, score: int, after: str) -> None:
-    verdict = parse(before + json.dumps({"explanation": said, "score": score}) + after)
-    assert (verdict.score, verdict.explanation) == (score, said)
+    reading = parse(before + json.dumps({"explanation": said, "score": score}) + after)
+    assert (reading.score, reading.explanation) == (score, said)
+
+
+FORMULAS = [r"\(x\)", r"\sigma", r"\frac{1}{2}", r"\beta_i", r"\nabla", r"\theta", r"\rho^2", r"\right]", r"\%", r"\,"]
+said_in_latex = st.lists(st.sampled_from([*FORMULAS, "so", "{x}", "{", "it's", "“yes”", "$"])).map(" ".join)
+DECORATIONS: dict[str, Callable[[str], str]] = {
+    "nothing": lambda reply: reply,
+    "a fence": lambda reply: f"```json\n{reply}\n```",
+    "prose": lambda reply: f"Here it is, isn't it:\n{reply}\nThat's it.",
+    "a byte-order mark": lambda reply: f"\ufeff{reply}",
+    "a thought": lambda reply: f"<think>\nThe set {{1, 2 and the user's \"wish.\n</think>\n{reply}",
+    "the end of a thought": lambda reply: f"A set {{1, 2 and the user's \"wish.\n</think>\n\n{reply}",
+    "a draft": lambda reply: f'<thinking>Perhaps {{"score": 1}}.</thinking>{reply}',
+}
+
+
+@pytest.mark.parametrize("decoration", DECORATIONS)
+@pytest.mark.parametrize("quotes", [('"', '"'), ("“", "”"), ("„", "“")], ids="".join)
+@given(said=said_in_latex, score=st.integers(1, 5))
+def test_latex_that_is_not_escaped_is_read_as_written_in_whatever_stands_around(
+    decoration: str, quotes: tuple[str, str], said: str, score: int
+) -> None:
+    opening, closing = quotes
+    reply = f'{{"explanation": "{said}", "score": {score}}}'
+    reply = re.sub(r'"([^"]*)"', lambda match: f"{opening}{match[1]}{closing}", reply)
+    reading = parse(DECORATIONS[decoration](reply))
+    assert (reading.score, reading.explanation) == (score, said)
+
+
+@given(st.sampled_from(["think", "Thinking", "reasoning", "thought"]), texts, st.integers(1, 5))
+def test_whatever_is_thought_is_no_part_of_the_reply(name: str, thought: str, score: int) -> None:
+    reading = parse(f'<{name}>{thought}</{name}>\n{{"explanation": "", "score": {score}}}')
+    assert (reading.score, reading.read_by) == (score, "json")
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)), st.integers(1, 5))
 def test_a_python_dict_is_read_as_itself(said: str, score: int) -> None:
-    verdict = parse(repr({"explanation": said, "score": score, "sure": True}))
-    assert (verdict.score, verdict.explanation) == (score, said)
+    reading = parse(repr({"explanation": said, "score": score, "sure": True}))
+    assert (reading.score, reading.explanation) == (score, said)
 
 
 @given(st.integers() | st.floats())
@@ -245,6 +363,44 @@ def test_a_number_is_a_score_exactly_if_it_is_an_integer_from_1_to_5(number: flo
 def test_votes_become_their_median_and_keep_their_disagreement(
     scores: list[int | None], score: int | None, spread: int | None, flips: int
 ) -> None:
-    vote = median_of([Verdict(each, "", "json", "") for each in scores])
+    vote = median_of([Reading(each, "", "json", "") for each in scores])
     assert (vote.score, vote.spread, vote.flips) == (score, spread, flips)
     assert (vote.scored, vote.unscored) == (len(scores) - scores.count(None), scores.count(None))
+
+
+@pytest.mark.parametrize(
+    ("explanation", "copied"),
+    [
+        ("It names the capital.", True),
+        (" it names\nthe  CAPITAL", True),
+        ("It names the capital!", True),
+        ("It names the capital of France.", False),
+        ("names the capital.", False),
+        ("", False),
+        ("...", False),
+    ],
+)
+def test_an_explanation_is_copied_if_it_is_an_examples_word_for_word(explanation: str, copied: bool) -> None:
+    assert is_copied(explanation, ["Another one.", "It names the capital.", ""]) is copied
+
+
+@given(st.text(min_size=1, max_size=100), st.text(max_size=400))
+def test_a_phrase_again_and_again_is_a_loop_wherever_it_is_cut(phrase: str, before: str) -> None:
+    loop = before + phrase * (500 // len(phrase))
+    assert all(repeats_itself(loop[: len(loop) - cut]) for cut in range(len(phrase)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        CUT,
+        "-" * 60,
+        "no, " * 40,
+        "".join(f"{number}. It names the capital.\n" for number in range(50)),
+        "The same long phrase, but only three times in all, which may well happen by chance in a list. " * 3,
+        "It names the capital. " * 50 + "It also names the river that flows through it.",
+    ],
+)
+def test_a_reply_that_goes_on_is_no_loop(text: str) -> None:
+    assert not repeats_itself(text)
