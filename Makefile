@@ -12,7 +12,7 @@ define install
 endef
 
 # The files that take longest go first, so that no process is left alone with one of them at the end.
-LONGEST := tests/test_readme.py tests/test_survival.py tests/test_repairs.py
+LONGEST := tests/test_readme.py tests/test_install.py tests/test_survival.py tests/test_repairs.py
 
 .PHONY: tutorial test test-ray check bench bench-ray clean
 
@@ -31,7 +31,7 @@ test check: .venv/installed-dev
 	wait $$types && exit $$tests
 
 test-ray: .venv/installed-ray
-	$(BIN)/python -m pytest -m ray -n 2 tests/test_cluster.py tests/test_places.py
+	$(BIN)/python -m pytest -m ray -n 2 tests/test_cluster.py tests/test_storage.py
 
 bench-ray: .venv/installed-ray
 	$(BIN)/python -m benchmarks.cluster_runs

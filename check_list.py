@@ -99,18 +99,26 @@ class EvalFlow:
 
 
 if __name__ == "__main__":
-    flow = EvalFlow()
-    if sys.argv[1:2] == ["calibrate"]:  # python check_list.py calibrate labels.jsonl
-        from flowkit.run import calibrating
+    from flowkit.base.program import exit_code_of
 
-        sys.exit(calibrating.main(sys.argv[2:], flow))
-    result = flow(
-        answer="ChatGPT is a conversational AI model developed by OpenAI. It is trained on a large body of text and on "
-        "people's ratings of its replies, answers questions, drafts and explains text and code, and can be wrong.",
-        statements={
-            "correctness": "It contains a detailed explanation of ChatGPT.",
-            "consise": "It is a consise statement.",
-        },
-    )
-    print(json.dumps(result, indent=4))
-    print(json.dumps(flow.__aggregate__([result]), indent=4))
+    def main() -> int:
+        """Judge an example; `python check_list.py calibrate labels.jsonl` compares the judge with people."""
+        flow = EvalFlow()
+        if sys.argv[1:2] == ["calibrate"]:
+            from flowkit.run import calibrating
+
+            return calibrating.main(sys.argv[2:], flow)
+        result = flow(
+            answer="ChatGPT is a conversational AI model developed by OpenAI. It is trained on a large body of text "
+            "and on people's ratings of its replies, answers questions, drafts and explains text and code, "
+            "and can be wrong.",
+            statements={
+                "correctness": "It contains a detailed explanation of ChatGPT.",
+                "consise": "It is a consise statement.",
+            },
+        )
+        print(json.dumps(result, indent=4))
+        print(json.dumps(flow.__aggregate__([result]), indent=4))
+        return 0
+
+    sys.exit(exit_code_of(main, "check_list.py"))

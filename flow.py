@@ -10,6 +10,7 @@ from flowkit.base import tracing
 from flowkit.bridge.connections import fields_of_connection
 from flowkit.model.completion import Reply, stream_text
 from flowkit.model.configuration import resolve
+from flowkit.model.token_factor import factor_of, learn_factor
 from flowkit.prompt.budget import fitted_messages
 from flowkit.prompt.prompty import Prompt
 from flowkit.prompt.tokens import load_vocabulary
@@ -62,18 +63,27 @@ class ChatFlow:
         inputs = {"question": question, "chat_history": chat_history}
         with tracing.span("ChatFlow", "Function", inputs) as span:
             messages, reply.dropped = await fitted_messages(
-                self.prompt, self.model.name, question, chat_history, self.max_total_token, parent=span
+                self.prompt,
+                self.model.name,
+                question,
+                chat_history,
+                self.max_total_token,
+                parent=span,
+                factor=factor_of(self.model),
             )
             async with aclosing(
                 stream_text(self.model, messages, self.prompt.parameters, reply, parent=span)
             ) as pieces:
                 async for piece in pieces:
                     yield piece
+            await learn_factor(self.model, messages, reply.usage)
 
 
 if __name__ == "__main__":
     import asyncio
     import sys
+
+    from flowkit.base.program import exit_code_of
 
     async def main() -> None:
         """Print the answer as it comes."""
@@ -82,4 +92,4 @@ if __name__ == "__main__":
             print(piece, end="", flush=True)
         print()
 
-    asyncio.run(main())
+    sys.exit(exit_code_of(lambda: asyncio.run(main()), "flow.py"))

@@ -1,139 +1,90 @@
-"""The three ways to answer every line of a file and to judge every answer, each timed in halves."""
+"""The ways to answer every line of a file and to judge every answer, each a program: how it is started, what it checks.
+
+tutorial and bare: python -m benchmarks.batch_ways WAY DATA AT_ONCE. local and promptflow: batch.py itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-from unittest import mock
+from typing import Any, Literal
 
-from benchmarks.processes import PROJECT, server_load
+from benchmarks.processes import PROJECT
 from benchmarks.server import REST_OF_ANSWER, VERDICT
-from benchmarks.ways import Bare, WayName, bare, tutorial
+from benchmarks.ways import bare, tutorial
 
+BatchWay = Literal["tutorial", "bare", "local", "promptflow"]
 COLUMNS = {name: f"${{data.{name}}}" for name in ("question", "chat_history")}
+INSTRUCTIONS = PROJECT / "eval_checklist.prompty"  # as long as what batch.py sends
 JUDGED_COLUMNS = {"answer": "${run.outputs.output}", "statements": "${data.statements}"}
 
-Results = tuple[list[str], list[Any]]  # answers and verdicts
+
+def command_of(way: BatchWay, data: Path, at_once: int) -> list[str]:
+    """Return Python's arguments; each program exits with 0 only where every line is answered and judged."""
+    if way in ("tutorial", "bare"):
+        return ["-m", "benchmarks.batch_ways", way, str(data), str(at_once)]
+    batch = [str(PROJECT / "batch.py"), "--engine", way, "--data", str(data), "--concurrency", str(at_once)]
+    return [*batch, "--out", "out"]
 
 
-class Clock:
-    """Times a call and its halves, and asks the server how many requests each half had in flight at most."""
-
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
-        self.found: dict[str, float] = {}
-
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Time both halves; imports and preparations come before, the CPU seconds of this process until then too."""
-        self.found["cpu before s"] = time.process_time()
-        with self._timed("both"):
-            yield
-
-    @contextmanager
-    def half(self, name: str) -> Iterator[None]:
-        """Time the "answers" or the "verdicts"."""
-        server_load(self.base_url)
-        with self._timed(name):
-            yield
-        self.found[f"{name} in flight"] = server_load(self.base_url)["most_in_flight"]
-
-    @contextmanager
-    def _timed(self, part: str) -> Iterator[None]:
-        start_s = time.perf_counter()
-        yield
-        self.found[f"{part} s"] = time.perf_counter() - start_s
-
-
-def measure(way: WayName, base_url: str, data: Path, at_once: int) -> dict[str, float]:
-    """Run one way in the working directory; return what its clock found.
+def main(way: str, data: str, at_once: str) -> None:
+    """Run the tutorial's way or the bare client in this process and folder.
 
     Raises ValueError where an answer or a verdict is not as the server gave it.
     """
-    clock = Clock(base_url)
-    answers, verdicts = {"tutorial": run_tutorial, "bare": run_bare, "ours": run_ours}[way](data, at_once, clock)
+    base_url = os.environ["OPENAI_BASE_URL"]
+    if way == "tutorial":
+        answers, verdicts = run_tutorial(base_url, Path(data))
+    else:
+        lines = [json.loads(line) for line in Path(data).read_text().splitlines()]
+        answers, verdicts = asyncio.run(run_bare(base_url, lines, int(at_once)))
     wrong = sum(not answer.endswith(REST_OF_ANSWER) for answer in answers)
     wrong += sum(verdict["score"] != VERDICT["score"] for verdict in verdicts)
     if wrong or 2 * len(answers) != len(verdicts):
         raise ValueError(f"{way}: {len(answers)} answers and {len(verdicts)} verdicts, {wrong} of them wrong")
-    return clock.found
 
 
-def run_tutorial(data: Path, at_once: int, clock: Clock) -> Results:
-    """Two runs of promptflow as it stands: four processes, whatever `at_once` says."""
+def run_tutorial(base_url: str, data: Path) -> tuple[Sequence[str], Sequence[Any]]:
+    """Return answers and verdicts of two runs of promptflow as it stands: four processes, one line at a time each."""
     from promptflow.client import PFClient
 
     from benchmarks.tutorial_judge import TutorialJudge
 
-    client, flow = PFClient(), tutorial(clock.base_url)
+    client, flow = PFClient(), tutorial(base_url)
+    answered = client.run(flow=flow, data=data, column_mapping=COLUMNS)
     judge = TutorialJudge(flow.model_config)
-    with clock.call():
-        with clock.half("answers"):
-            answered = client.run(flow=flow, data=data, column_mapping=COLUMNS)
-        with clock.half("verdicts"):
-            judged = client.run(flow=judge, data=data, run=answered, column_mapping=JUDGED_COLUMNS)
+    judged = client.run(flow=judge, data=data, run=answered, column_mapping=JUDGED_COLUMNS)
     answers = client.runs.get_details(answered)["outputs.output"]
     verdicts = client.runs.get_details(judged).filter(like="outputs.")
     return list(answers), [verdict for column in verdicts for verdict in verdicts[column]]
 
 
-def run_bare(data: Path, at_once: int, clock: Clock) -> Results:
-    """A client of openai's and a semaphore: nothing can be much faster."""
-    import aiohttp  # noqa: F401 - openai imports it late
-    import openai  # noqa: F401
+async def run_bare(base_url: str, lines: Sequence[Any], at_once: int) -> tuple[Sequence[str], Sequence[Any]]:
+    """Return answers and verdicts of openai's client below a semaphore of `at_once` requests.
 
-    instructions = (PROJECT / "eval_checklist.prompty").read_text()  # as long as what ours sends
-    lines = [json.loads(line) for line in data.read_text().splitlines()]
+    A line's verdicts are asked for at the same time, as soon as it is answered. Little can be faster.
+    """
+    instructions = INSTRUCTIONS.read_text()
     gate = asyncio.Semaphore(at_once)
 
-    async def answer(client: Bare, line: Any) -> str:
-        async with gate:
-            return "".join([piece async for piece in client.ask(line["question"], line["chat_history"])])
+    async with bare(base_url) as client:
 
-    async def judge(client: Bare, answer: str, statement: str) -> Any:
-        async with gate:
-            return await client.judge(instructions, answer, statement)
+        async def judge(answer: str, statement: str) -> Any:
+            async with gate:
+                return await client.judge(instructions, answer, statement)
 
-    async def run() -> Results:
-        with clock.half("answers"):
-            async with bare(clock.base_url) as client:
-                answers = await asyncio.gather(*(answer(client, line) for line in lines))
-        asked = [(a, text) for a, line in zip(answers, lines, strict=True) for text in line["statements"].values()]
-        with clock.half("verdicts"):
-            async with bare(clock.base_url) as client:
-                verdicts = await asyncio.gather(*(judge(client, *each) for each in asked))
-        return answers, verdicts
+        async def finish(line: Any) -> tuple[str, list[Any]]:
+            async with gate:
+                answer = "".join([piece async for piece in client.ask(line["question"], line["chat_history"])])
+            return answer, await asyncio.gather(*(judge(answer, text) for text in line["statements"].values()))
 
-    with clock.call():
-        return asyncio.run(run())
+        done = await asyncio.gather(*(finish(line) for line in lines))
+    return [answer for answer, _ in done], [verdict for _, verdicts in done for verdict in verdicts]
 
 
-def run_ours(data: Path, at_once: int, clock: Clock) -> Results:
-    """The program batch.py from its imports to its end, with a job that is timed."""
-    import promptflow.client  # noqa: F401 - batch.py imports it amid the job
-    from flowkit.run.job import Job
-
-    import batch
-    from flowkit.data.rows import Row
-    from flowkit.run import engines
-
-    class TimedJob(Job):
-        def run(self) -> list[Row]:
-            with clock.call():
-                return super().run()
-
-        def _run(self, what: str, *more: Any) -> None:
-            with clock.half(what):
-                super()._run(what, *more)
-
-    with mock.patch.object(engines, "Job", TimedJob):
-        code = batch.main(["--data", str(data), "--concurrency", str(at_once)])
-    if code != batch.ALL_WELL:
-        raise ValueError(f"batch.py ended with {code}")
-    rows = [json.loads(line) for line in Path("out", "details.jsonl").read_text().splitlines()]
-    return [row["answer"] for row in rows], [verdict for row in rows for verdict in row["verdicts"].values()]
+if __name__ == "__main__":
+    main(*sys.argv[1:])

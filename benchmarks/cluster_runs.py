@@ -67,9 +67,9 @@ def run_batch(environment: dict[str, str], data: Path, at_once: int, more: list[
         if running.returncode:
             raise RuntimeError(f"batch.py ended with {running.returncode}: {complaints[-2000:]}")
         program_s = time.perf_counter() - start_s
-        times = [(row["timing"]["asked_at"], row["timing"]["total_s"]) for row in read_rows(Path(out))]
-    asked = [datetime.fromisoformat(at).timestamp() for at, _ in times]
-    answering_s = max(at + total_s for at, (_, total_s) in zip(asked, times, strict=True)) - min(asked)
+        times = [row.timing for row in read_rows(Path(out)) if row.timing]
+    asked = [datetime.fromisoformat(each.asked_at).timestamp() for each in times]
+    answering_s = max(at + (each.total_s or 0.0) for at, each in zip(asked, times, strict=True)) - min(asked)
     return {"answering s": answering_s, "program s": program_s, "cpu s": sum(cpu_s.values())}
 
 

@@ -6,16 +6,17 @@ import json
 import resource
 import sys
 import time
-from argparse import Namespace
 from collections.abc import AsyncGenerator
+from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+from flowkit.data.records import Verdict
 from flowkit.model.completion import Reply
 from flowkit.model.configuration import Model, Service
 from flowkit.report.html import write_page
-from flowkit.run.engines import OnRay
+from flowkit.run.on_ray import RayEngine
+from flowkit.run.options import RunOptions
 
 MODEL = Model("instant", Service("http://127.0.0.1:9/v1", "none"))
 
@@ -23,8 +24,11 @@ MODEL = Model("instant", Service("http://127.0.0.1:9/v1", "none"))
 class InstantChat:
     """Answer every question with the same fourteen words."""
 
-    def __init__(self) -> None:
-        self.model, self.prompt, self.max_total_token = MODEL, SimpleNamespace(digest="none"), 1100
+    model, fingerprint = MODEL, ("instant", "chat")
+
+    def limited(self, at_once: int) -> InstantChat:
+        """Return itself: nothing is in flight."""
+        return self
 
     async def stream(self, question: str, history: Any, reply: Reply) -> AsyncGenerator[str, None]:
         """Yield the answer in two pieces."""
@@ -39,28 +43,33 @@ class InstantChat:
 class InstantJudge:
     """Give every statement a 4."""
 
-    def __init__(self) -> None:
-        self.model, self.prompt, self.votes = MODEL, SimpleNamespace(digest="none"), 1
+    fingerprint = ("instant", "judge")
 
-    async def judge(self, answer: str, statements: dict[str, str]) -> dict[str, Any]:
-        """Return the verdicts."""
-        return {name: {"score": 4, "explanation": "So it seems.", "asks": 1} for name in statements}
+    def limited(self, at_once: int) -> InstantJudge:
+        """Return itself: nothing is in flight."""
+        return self
+
+    async def verdict(self, answer: str, statement: str, parent: Any = None) -> Verdict:
+        """Return the verdict."""
+        return Verdict(4, "So it seems.")
 
 
 def main(data: str, out: str) -> None:
     """Run the file on two workers; print what the driver and the run took, as JSON."""
     folder = Path(out)
-    fixed = {"address": None, "workers": 2, "concurrency": 64, "line_timeout": 60, "quiet": True, "format": "jsonl"}
     start_s = time.perf_counter()
-    engine = OnRay(Namespace(data=data, resume=None, **fixed), folder)
-    engine.open()
-    laid_out_s = time.perf_counter() - start_s
-    rows, figures, _ = engine.run(InstantChat(), InstantJudge())
+    engine = RayEngine(RunOptions(data, folder, engine="ray", workers=2, concurrency=64, line_timeout=60, quiet=True))
+    with closing(engine):
+        engine.read()
+        engine.open(InstantChat(), InstantJudge())
+        laid_out_s = time.perf_counter() - start_s
+        result = engine.run()
     run_s = time.perf_counter() - start_s - laid_out_s
+    rows, figures = result.rows, result.figures
     write_page(folder, rows, figures)
     used = resource.getrusage(resource.RUSAGE_SELF)
-    if (figures["judged"], len(rows)) != (figures["total"], figures["total"]):
-        raise ValueError(f"{figures['judged']} of {figures['total']} lines were judged")
+    if (figures.judged, len(rows)) != (figures.total, figures.total):
+        raise ValueError(f"{figures.judged} of {figures.total} lines were judged")
     found = {"lines": len(rows), "laid out s": laid_out_s, "run s": run_s}
     found |= {"all s": time.perf_counter() - start_s, "driver cpu s": used.ru_utime + used.ru_stime}
     print(json.dumps({**found, "driver peak mb": used.ru_maxrss / 1024}))

@@ -66,7 +66,7 @@ def running_server(environment: dict[str, str]) -> Iterator[str]:
 
 
 def server_load(base_url: str) -> dict[str, float]:
-    """Return the server's CPU seconds, `cpu_s`, and the requests it had in flight since the last call at most."""
+    """Return what the server has had to do since the last call: the fields of `Load.taken`."""
     connection = HTTPConnection(urlsplit(base_url).netloc, timeout=30)
     connection.request("GET", "/load")
     load: dict[str, float] = json.loads(connection.getresponse().read())

@@ -63,32 +63,44 @@ JUDGED = _whole(
 
 
 @dataclass
-class InFlight:
-    """How many requests are under way, and the most there have been since somebody last asked."""
+class Load:
+    """What the server has had to do since somebody last asked.
+
+    now, most: requests under way, now and at most. requests: how many began.
+    first_at: when the first of them was there. last_at: when the last answer had been sent. Both Unix time, in seconds.
+    """
 
     now: int = 0
     most: int = 0
+    requests: int = 0
+    first_at: float = 0.0
+    last_at: float = 0.0
 
     def begin(self) -> None:
         """Count one more."""
         self.now += 1
+        self.requests += 1
         self.most = max(self.most, self.now)
+        self.first_at = self.first_at or time.time()
 
     def end(self) -> None:
         """Count one less."""
         self.now -= 1
+        self.last_at = time.time()
 
-    def taken(self) -> int:
-        """Return the most, and begin anew."""
-        most, self.most = self.most, self.now
-        return most
+    def taken(self) -> dict[str, float]:
+        """Return what there was, with the CPU seconds of the process, `cpu_s`, and begin anew."""
+        found: dict[str, float] = {"most_in_flight": self.most, "requests": self.requests}
+        found |= {"first_at": self.first_at, "last_at": self.last_at, "cpu_s": time.process_time()}
+        self.most, self.requests, self.first_at, self.last_at = self.now, 0, 0.0, 0.0
+        return found
 
 
 class Conversation(asyncio.Protocol):
-    """One connection: an answer per POST; per GET {"cpu_s": the process's, "most_in_flight": since the last GET}."""
+    """One connection: an answer per POST; per GET the server's load since the last GET."""
 
-    def __init__(self, in_flight: InFlight) -> None:
-        self.in_flight = in_flight
+    def __init__(self, load: Load) -> None:
+        self.load = load
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first request."""
@@ -107,9 +119,9 @@ class Conversation(asyncio.Protocol):
             return
         self.received = b""
         if head.startswith(b"GET"):
-            self.transport.write(_whole({"cpu_s": time.process_time(), "most_in_flight": self.in_flight.taken()}))
+            self.transport.write(_whole(self.load.taken()))
             return
-        self.in_flight.begin()
+        self.load.begin()
         self.asked_s = self.loop.time()
         if STREAMED.search(body):
             self.last = LAST_WITH_USAGE if b"include_usage" in body else LAST
@@ -134,19 +146,19 @@ class Conversation(asyncio.Protocol):
     def send_last(self, text: bytes) -> None:
         """Send what ends the answer."""
         self.timer = None
-        self.in_flight.end()
         self.transport.write(text)
+        self.load.end()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Stop writing."""
         if self.timer:
             self.timer.cancel()
-            self.in_flight.end()
+            self.load.end()
 
 
 async def main() -> None:
     """Serve on a free loopback port until killed; the address is the first line of the output."""
-    conversation = partial(Conversation, InFlight())
+    conversation = partial(Conversation, Load())
     server = await asyncio.get_running_loop().create_server(conversation, "127.0.0.1", 0, backlog=1024)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     await server.serve_forever()

@@ -5,4 +5,6 @@ base < prompt < model, data < judge, scores < bridge < run, report: a room impor
 
 from flowkit._moved import find_moved_modules
 
+__all__ = ["base", "bridge", "data", "judge", "model", "prompt", "report", "run", "scores"]
+
 find_moved_modules()

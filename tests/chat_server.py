@@ -22,6 +22,7 @@ class Answer:
 
     cut_after: hang up after so many deltas ("reset": with a reset); stall_after: fall silent after so many.
     raw_after: put raw text in the stream after the deltas, then end it properly. counts: say how many tokens it took.
+    done: end the stream with [DONE]. whole_s: how long a reply takes that is not streamed.
     """
 
     deltas: Sequence[str] = ("Hello", " there", ".")
@@ -33,6 +34,8 @@ class Answer:
     reset: bool = False
     raw_after: str = ""
     counts: bool = True
+    done: bool = True
+    whole_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,20 @@ class Status:
 
 
 @dataclass(frozen=True)
+class Raw:
+    """Send `pieces` as they are, as the body of a response; then end it, "reset" or "hang".
+
+    A piece that is None sends `keep_alive` again and again, for ever.
+    """
+
+    pieces: Sequence[bytes | None]
+    code: int = 200
+    kind: str = "text/event-stream"
+    then: str = "end"
+    keep_alive: bytes = b": still here\n\n"
+
+
+@dataclass(frozen=True)
 class Reset:
     """Reset the connection before the first byte."""
 
@@ -56,7 +73,7 @@ class Hang:
     """Say nothing at all."""
 
 
-Act = Answer | Status | Reset | Hang
+Act = Answer | Status | Raw | Reset | Hang
 
 
 @dataclass
@@ -68,6 +85,7 @@ class Seen:
     body: dict[str, Any]
     came_s: float
     left_s: float | None = None
+    method: str = "POST"
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -84,6 +102,8 @@ class ChatServer:
     script: list[Act] = field(default_factory=list)
     usual: Act | Callable[[dict[str, Any]], Act] = field(default_factory=Answer)
     requests: list[Seen] = field(default_factory=list)
+    models: Any = None  # the answer to a GET of /models; None: there is no such path
+    listings: list[Seen] = field(default_factory=list)  # the GET requests; `requests` are the others
     in_flight: int = 0
     most_in_flight: int = 0
     left: threading.Event = field(default_factory=threading.Event)  # set when a reader hangs up early
@@ -98,6 +118,9 @@ class ChatServer:
         """Serve one connection."""
         try:
             while (seen := await _read_request(reader)) is not None:
+                if seen.method == "GET":
+                    await self._list_models(seen, writer)
+                    continue
                 self.requests.append(seen)
                 self.in_flight += 1
                 self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -109,6 +132,13 @@ class ChatServer:
             pass
         finally:
             writer.close()
+
+    async def _list_models(self, seen: Seen, writer: Writer) -> None:
+        self.listings.append(seen)
+        if self.models is None:
+            await _send_whole(writer, 404, {"detail": "Not Found"})
+        else:
+            await _send_whole(writer, 200, self.models)
 
     async def _perform(self, act: Act, seen: Seen, reader: asyncio.StreamReader, writer: Writer) -> None:
         acting = asyncio.ensure_future(_act(act, seen.body, writer))
@@ -160,7 +190,8 @@ async def _read_request(reader: asyncio.StreamReader) -> Seen | None:
         return None
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in head[1:] if line)}
     body = json.loads(await reader.readexactly(int(headers.get("content-length", "0"))) or b"{}")
-    return Seen(head[0].split(" ")[1], headers, body, time.monotonic())
+    method, path, _ = head[0].split(" ")
+    return Seen(path, headers, body, time.monotonic(), method=method)
 
 
 async def _act(act: Act, body: dict[str, Any], writer: Writer) -> None:
@@ -171,13 +202,36 @@ async def _act(act: Act, body: dict[str, Any], writer: Writer) -> None:
     elif isinstance(act, Status):
         error = {"message": act.message, "type": "test", "param": act.param, "code": act.error_code}
         await _send_whole(writer, act.code, {"error": error}, act.headers)
+    elif isinstance(act, Raw):
+        await _send_raw(act, writer)
     elif body.get("stream"):
         await _stream(act, body, writer)
     else:
-        await asyncio.sleep(act.first_s)
+        await asyncio.sleep(act.first_s + act.whole_s)
         message = {"role": "assistant", "content": "".join(act.deltas)}
         choice = {"index": 0, "message": message, "finish_reason": act.finish}
         await _send_whole(writer, 200, {"id": "x", "model": body["model"], "choices": [choice], "usage": USAGE})
+
+
+async def _send_raw(act: Raw, writer: Writer) -> None:
+    head = f"HTTP/1.1 {act.code} Status\r\ncontent-type: {act.kind}\r\ntransfer-encoding: chunked\r\n\r\n"
+    writer.write(head.encode())
+    for piece in act.pieces:
+        while piece is None:
+            _chunk(writer, act.keep_alive)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        _chunk(writer, piece)
+        await writer.drain()
+        await asyncio.sleep(0)
+    if act.then == "hang":
+        await asyncio.Event().wait()
+    if act.then == "reset":
+        await asyncio.sleep(0.05)  # a reset overtakes what was sent right before it
+        _reset(writer)
+        return
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
 
 
 async def _send_whole(writer: Writer, code: int, reply: Any, headers: Sequence[tuple[str, str]] = ()) -> None:
@@ -210,7 +264,8 @@ async def _stream(act: Answer, body: dict[str, Any], writer: Writer) -> None:
         _event(writer, {"choices": [{"index": 0, "delta": {}, "finish_reason": act.finish}]})
     if act.counts and (body.get("stream_options") or {}).get("include_usage"):
         _event(writer, {"choices": [], "usage": USAGE})
-    _chunk(writer, "data: [DONE]\n\n")
+    if act.done:
+        _chunk(writer, "data: [DONE]\n\n")
     writer.write(b"0\r\n\r\n")
     await writer.drain()
 
@@ -219,8 +274,8 @@ def _event(writer: Writer, reply: dict[str, Any]) -> None:
     _chunk(writer, f"data: {json.dumps({'id': 'x', 'object': 'chat.completion.chunk', **reply})}\n\n")
 
 
-def _chunk(writer: Writer, text: str) -> None:
-    payload = text.encode()
+def _chunk(writer: Writer, text: str | bytes) -> None:
+    payload = text.encode() if isinstance(text, str) else text
     writer.write(f"{len(payload):x}\r\n".encode() + payload + b"\r\n")
 
 

@@ -67,6 +67,7 @@ def test_a_reader_that_leaves_early_is_no_error(desk: Desk) -> None:
     assert desk.metrics()["judged"] == 3
 
 
+@pytest.mark.promptflow
 def test_promptflow_without_a_home_is_told_before_anything_is_sent(desk: Desk) -> None:
     desk.environment["PF_HOME_DIRECTORY"] = "/proc/none"
     code, printed = desk.run("--quiet", "--engine", "promptflow")

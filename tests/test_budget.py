@@ -253,6 +253,7 @@ def test_the_loop_runs_on_while_a_long_text_is_counted() -> None:
 MODELS = ["gpt-3.5-turbo", "gpt-35-turbo", "gpt-4"]
 
 
+@pytest.mark.promptflow
 @pytest.mark.parametrize("model", MODELS)
 def test_an_estimate_is_promptflows(model: str) -> None:
     from promptflow.core import OpenAIModelConfiguration, Prompty

@@ -18,7 +18,7 @@ import pytest
 from tests.chat_server import Act, Answer, ChatServer, Status
 from tests.desk import STATEMENTS, VERDICT, Desk, healthy
 from tests.programs import until
-from tests.test_places import in_parquet
+from tests.test_storage import in_parquet
 
 pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-ray.txt")
 pytestmark = [pytest.mark.ray]

@@ -12,7 +12,7 @@ from tests.chat_server import ChatServer
 from tests.conftest import new_home
 from tests.notebook import clean_environment, copy_of_project
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.promptflow]
 
 KEY = f"sk-{uuid.uuid4()}"  # in no file, this one included
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
+from typing import Any
 
 import openai
 import pytest
@@ -21,8 +22,11 @@ KEY = "sk-never-shown-1234"
 QUESTION: list[Message] = [{"role": "user", "content": "What is it?"}]
 
 
-def model_at(server: ChatServer, name: str = "m", timeout_s: float = 5, give_up_after_s: float = 30) -> Model:
-    return Model(name, Service(server.base_url, KEY, timeout_s=timeout_s, give_up_after_s=give_up_after_s))
+def model_at(
+    server: ChatServer, name: str = "m", timeout_s: float = 5, give_up_after_s: float = 30, max_retries: int = 2
+) -> Model:
+    limits: dict[str, Any] = {"timeout_s": timeout_s, "give_up_after_s": give_up_after_s, "max_retries": max_retries}
+    return Model(name, Service(server.base_url, KEY, **limits))
 
 
 def ask(model: Model, reply: Reply | None = None) -> AsyncGenerator[str, None]:
@@ -30,8 +34,17 @@ def ask(model: Model, reply: Reply | None = None) -> AsyncGenerator[str, None]:
 
 
 def read(model: Model, reply: Reply | None = None) -> list[str]:
-    async def collect() -> list[str]:
-        return [piece async for piece in ask(model, reply)]
+    return read_each(model, [reply])[0]
+
+
+def read_each(model: Model, replies: Sequence[Reply | None]) -> list[list[str]]:
+    """Read one answer after the other, on one event loop."""
+
+    async def collect() -> list[list[str]]:
+        answers = []
+        for reply in replies:
+            answers.append([piece async for piece in ask(model, reply)])
+        return answers
 
     return asyncio.run(collect())
 
@@ -148,7 +161,7 @@ def test_a_stream_that_falls_silent_is_left_after_the_timeout(server: ChatServer
 
 
 def test_a_stream_without_an_end_is_no_finished_answer(server: ChatServer) -> None:
-    server.script = [Answer(finish=None)]
+    server.script = [Answer(finish=None, done=False)]
     seen, message = fail(model_at(server), openai.APIConnectionError)
     assert "".join(seen) == "Hello there."
     assert "ended before the answer did" in message
@@ -173,7 +186,7 @@ def test_an_error_inside_the_stream_raises(server: ChatServer, raw: str, says: s
 def test_a_refused_key_is_reported_and_not_shown(server: ChatServer) -> None:
     server.usual = Status(401, f"Incorrect API key provided: {KEY}", error_code="invalid_api_key")
     _, message = fail(model_at(server), openai.AuthenticationError)
-    assert message == "Error code: 401 - Incorrect API key provided: <the key>"
+    assert message == f"Error code: 401 - Incorrect API key provided: <the key> (m at {server.base_url})"
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
@@ -199,7 +212,7 @@ def test_a_refused_parameter_is_renamed_or_left_out_once_and_for_all(
 ) -> None:
     model = model_at(server, name=f"without-{parameter}")
     server.script = [Status(400, message, named)]
-    assert "".join(read(model)) == "".join(read(model)) == "Hello there."
+    assert ["".join(pieces) for pieces in read_each(model, [None, None])] == ["Hello there."] * 2
     first, *later = [request.body for request in server.requests]
     assert parameter in first
     assert [parameter in body for body in later] == [False, False]

@@ -41,6 +41,7 @@ def without_times(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**row, "timing": sorted(row["timing"] or {})} for row in rows]
 
 
+@pytest.mark.promptflow
 @pytest.mark.slow
 def test_the_engines_of_this_machine_give_the_same_rows_and_figures(tmp_path: Path, server: ChatServer) -> None:
     server.usual = some_fail

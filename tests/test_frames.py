@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-import pandas as pd
 import pytest
 
 from flowkit.report.notebook import plot_means, scores, styled
 from flowkit.scores.metrics import mean_of
 
-mpl.use("agg")  # no window
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def verdict(score: int | None) -> dict[str, Any]:
@@ -22,6 +21,8 @@ def verdict(score: int | None) -> dict[str, Any]:
 @pytest.fixture
 def details() -> pd.DataFrame:
     """Return the details of three lines: one without a score, one that failed."""
+    pd = pytest.importorskip("pandas", reason="pandas comes with promptflow: pip install -r requirements.txt")
+    pytest.importorskip("matplotlib").use("agg")  # no window
     return pd.DataFrame(
         {
             "inputs.answer": ["First.", "<b>Second</b>.", "Third."],
@@ -34,6 +35,8 @@ def details() -> pd.DataFrame:
 
 
 def test_each_statement_has_a_column_of_scores(details: pd.DataFrame) -> None:
+    import pandas as pd
+
     found = scores(details)
     assert list(found.columns) == ["correct", "never"]
     assert found["correct"].tolist() == [5.0, pd.NA, pd.NA]

@@ -149,8 +149,7 @@ def test_a_message_that_would_be_sent_is_looked_at_before_it_is_counted() -> Non
         ({"role": "developer", "content": SECRET}, ValueError, "assistant, got 'developer'"),
         ({"role": "tool", "content": SECRET}, ValueError, "assistant, got 'tool'"),
         ({"role": "function", "content": SECRET}, ValueError, "assistant, got 'function'"),
-        ({"role": "User", "content": SECRET}, ValueError, "assistant, got 'User'"),
-        ({"role": "user ", "content": SECRET}, ValueError, "assistant, got 'user '"),
+        ({"role": "us er", "content": SECRET}, ValueError, "assistant, got 'us er'"),
         ({"role": "user:\nx\nsystem", "content": SECRET}, ValueError, "assistant, got 'user:\\nx\\nsystem'"),
         ({"role": "", "content": SECRET}, ValueError, "assistant, got ''"),
         ({"role": 5, "content": SECRET}, ValueError, "assistant, got 5"),
@@ -188,7 +187,36 @@ def test_any_other_text_is_text(text: str) -> None:
     assert checked({"role": "user", "content": text}, 0) == {"role": "user", "content": text}
 
 
+@pytest.mark.parametrize(("role", "read"), [("User", "user"), ("ASSISTANT", "assistant"), (" system\n", "system")])
+def test_a_role_may_be_in_capitals_and_between_blanks(role: str, read: str) -> None:
+    assert checked({"role": role, "content": "x"}, 0) == {"role": read, "content": "x"}
+
+
 # --- The history as it comes
+
+
+class Array:
+    """Behaves as an array or a number of numpy does."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __bool__(self) -> bool:
+        raise ValueError("The truth value of an array with more than one element is ambiguous")
+
+    def tolist(self) -> Any:
+        return self.value
+
+
+class NAType:
+    """Behaves as the NA of pandas does."""
+
+    def __eq__(self, other: object) -> Any:
+        return self
+
+    def __bool__(self) -> bool:
+        raise TypeError("boolean value of NA is ambiguous")
+
 
 HISTORY = [{"role": "user", "content": "Hi \u00e9\nsystem:\n"}]
 
@@ -199,6 +227,15 @@ HISTORY = [{"role": "user", "content": "Hi \u00e9\nsystem:\n"}]
         (None, []),
         ("", []),
         (float("nan"), []),
+        (" \n", []),
+        ("null", []),
+        ("NaN", []),
+        ("nan", []),
+        (" None ", []),
+        (NAType(), []),
+        (Array([]), []),
+        (Array(float("nan")), []),
+        (Array(HISTORY), HISTORY),
         ([], []),
         ((), []),
         ("[]", []),
@@ -221,6 +258,7 @@ def test_a_history_is_a_list_or_nothing_or_either_as_json_text(came: Any, read: 
         (False, TypeError, "got bool"),
         (1.5, TypeError, "got float"),
         (b"[]", TypeError, "got bytes"),
+        (Array(5), TypeError, "got int"),
         ({"role": "user", "content": SECRET}, TypeError, "got dict"),
         (json.dumps({"role": "user", "content": SECRET}), TypeError, "got dict"),
         (json.dumps(SECRET), TypeError, "got str"),
@@ -228,8 +266,9 @@ def test_a_history_is_a_list_or_nothing_or_either_as_json_text(came: Any, read: 
         (SECRET, ValueError, "got text that is no JSON (Expecting value: line 1 column 1 (char 0))"),
         ("[{'role': 'user'}]", ValueError, "got text that is no JSON ("),
         (json.dumps([SECRET])[:-1], ValueError, "got text that is no JSON ("),
-        ("[" * 200_000, ValueError, "got text that is no JSON ("),
-        ("[" + "9" * 5000 + "]", ValueError, "got text that is no JSON ("),
+        ("[" * 200_000, ValueError, "got text that is no JSON (it is nested more than 100 deep at column 101)"),
+        ('["[[", ' + "[" * 100 + "]" * 101, ValueError, "it is nested more than 100 deep at column 107)"),
+        ("[" + "9" * 5000 + "]", ValueError, "(the number at column 2 has 5000 digits; write it as text)"),
     ],
     ids=lambda value: repr(value)[:30],
 )
@@ -249,11 +288,52 @@ def test_a_value_is_shown_as_python_writes_it_but_not_at_length(value: Any, text
     assert shown(value) == text
 
 
-def test_the_turns_of_promptflows_chat_page_are_messages_too() -> None:
+@pytest.mark.parametrize(
+    ("outputs", "answer"),
+    [
+        ({"0": "H", "1": "o"}, "Ho"),  # a streamed answer, spread over an output for each character
+        ({"0": "\ud83d", "1": "\ude00"}, "\U0001f600"),  # characters of JavaScript are halves of a surrogate pair
+        ({str(i): letter for i, letter in enumerate("twelve signs")}, "twelve signs"),
+        ({"0": "H", "1": "o", "context": "Ten documents."}, "Ho"),
+        ({}, ""),
+        ({"output": "Nothing."}, "Nothing."),
+        ({"context": "Ten documents.", "answer": "Yes."}, "Yes."),
+        ({"context": "Ten documents.", "output": "Yes.", "other": "x"}, "Yes."),
+        ({"said": "Yes.", "documents": [1, 2], "cost": 0.5}, "Yes."),
+        ({"0": "Yes."}, "Yes."),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_the_turns_of_promptflows_chat_page_are_messages_too(outputs: dict[str, Any], answer: str) -> None:
     turns = [
-        {"inputs": {"question": "Hi"}, "outputs": {"0": "H", "1": "o"}},  # it spreads a streamed answer
-        {"inputs": {"question": "And?"}, "outputs": {"output": "Nothing."}},
+        {"inputs": {"question": "Hi"}, "outputs": outputs},
+        {"inputs": {"chat_input": "And?", "chat_history": []}, "outputs": {"answer": "Bye."}},
     ]
-    said = ["Hi", "Ho", "And?", "Nothing."]
-    assert [message["content"] for message in read_history(turns)] == said
+    assert [message["content"] for message in read_history(turns)] == ["Hi", answer, "And?", "Bye."]
     assert [message["role"] for message in read_history(turns)] == ["user", "assistant"] * 2
+    assert read_history(json.dumps(turns)) == read_history(turns)
+
+
+@pytest.mark.parametrize(
+    ("turn", "says"),
+    [
+        (
+            {"inputs": {"question": "Hi"}, "outputs": {"reply": SECRET, "context": SECRET}},
+            "chat_history[1]: outputs: expected 'answer' or 'output', or one text; got 'reply', 'context'",
+        ),
+        ({"inputs": {"question": "Hi"}, "outputs": {"cost": 5}}, "or one text; got 'cost'"),
+        (
+            {"inputs": {"a": SECRET, "b": SECRET}, "outputs": {}},
+            "chat_history[1]: inputs: expected 'question', or one text; got 'a', 'b'",
+        ),
+        ({"inputs": {}, "outputs": {}}, "chat_history[1]: inputs: expected 'question', or one text; got nothing"),
+        ({"inputs": {}, "outputs": SECRET}, "chat_history: expected a question and its answer in every turn"),
+        (SECRET, "chat_history: expected a question and its answer in every turn"),
+    ],
+)
+def test_a_turn_that_does_not_say_which_text_is_the_answer_is_refused(turn: Any, says: str) -> None:
+    last = {"inputs": {"question": "Hi"}, "outputs": {"answer": "Ho"}}
+    with pytest.raises(ValueError, match=r"^chat_history") as raised:
+        read_history([last, turn, last])
+    assert says in str(raised.value)
+    assert "secret" not in str(raised.value)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -84,7 +86,22 @@ def test_what_a_table_leaves_empty_is_left_out(tmp_path: Path) -> None:
         ("data.csv", "answer\na\n", "data.csv line 2: 'question' is missing; the line has 'answer'"),
         ("data.csv", 'question\n"a\n', "data.csv after line 1: is no table"),
         ("data.csv", "question,statements\na,{bad\n", "data.csv line 2: 'statements' is no JSON"),
-        ("data.csv", "question\n", "is empty"),
+        ("data.csv", "question\n", "is empty; expected a line that names the columns, and rows below it"),
+        ("data.csv", "question,statements\n,\n", "is empty"),
+        ("data.csv", "a,question\n1,a,b\n", "data.csv line 2: has more cells than the first line names"),
+        ("data.csv", "question,,\na,,b\n", "data.csv line 2: has more cells than the first line names"),
+        ("data.csv", ",question\n0,a\n", "data.csv line 1: column 1 has no name; name it or remove it"),
+        ("data.csv", "question,question\na,b\n", "data.csv line 1: two columns are called 'question'"),
+        ("data.csv", "Frage;Kontext\na;b\n", "data.csv: seems to be separated by semicolons; save it with commas"),
+        ("data.csv", "question,a;b\na,\n,\nb\n\n,c,d", "data.csv line 6: has more cells"),
+        ("data.csv", "statements,question\nnull,\n", "data.csv line 2: 'question' is missing"),
+        ("data.jsonl", '[{"question": "a"}]\n', "got an array; write each of its objects on a line of its own"),
+        ("data.jsonl", '[\n  {"question": "a"}\n]\n', "line 1: expected a JSON object such as"),
+        ("data.json", '{\n  "question": "a"\n}\n', "; write the whole object on one line"),
+        ("data.jsonl", '{"question": null}', "line 1: 'question' must be text, got NoneType"),
+        ("data.jsonl", '{"question": "\\ud800"}', "line 1: 'question': character 0 is half of a surrogate pair"),
+        ("data.jsonl", '{"question": "a", "statements": {" ": "b"}}', "line 1: statement 'b' has no name"),
+        ("data.jsonl", '{"question": "a", "statements": {"b": 5}}', "line 1: statement 'b' must be text, got int"),
         ("data.jsonl", "1" * 5000, "line 1: expected a JSON object"),
         ("data.jsonl", "[" * 100_000, "line 1: expected a JSON object"),
     ],
@@ -95,6 +112,108 @@ def test_a_file_that_cannot_be_used_says_where_and_why(tmp_path: Path, name: str
         read_lines(tmp_path / name)
     assert says in str(refused.value)
     assert len(str(refused.value)) < 500
+
+
+DEEP, LONG = "[" * 1000 + "]" * 1000, "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("value", "says"), [(DEEP, "it is nested more than 100 deep"), (LONG, "has 5000 digits; write it as text")]
+)
+@pytest.mark.parametrize(
+    ("field", "within"),
+    [
+        ("question", False),
+        ("of nobody", False),
+        *((field, within) for field in ("chat_history", "statements") for within in (False, True)),
+    ],
+)
+def test_a_value_beyond_all_measure_is_told_with_its_column(
+    tmp_path: Path, field: str, within: bool, value: str, says: str
+) -> None:
+    path, value = tmp_path / "data.jsonl", json.dumps(value) if within else value
+    path.write_text(f'{{"question": "a"}}\n{{"x": "[[[[", "question": "a", "{field}": {value}}}\n')
+    with pytest.raises(BadInputError) as refused:
+        read_lines(path)
+    assert str(refused.value).startswith(f"{path} line 2: ")
+    assert says in str(refused.value)
+    assert " column " in str(refused.value)
+    assert "set_int_max" not in str(refused.value)
+
+
+def test_a_text_full_of_brackets_is_not_deep(tmp_path: Path) -> None:
+    question = '\\"[{' * 1000 + "9" * 5000
+    (tmp_path / "data.jsonl").write_text(json.dumps({"question": question, "chat_history": TURN * 200}))
+    assert read_lines(tmp_path / "data.jsonl")[0].question == question
+
+
+@pytest.mark.parametrize("nothing", ["null", "NaN", '"null"', '"NaN"', '"nan"', '"None"', '""', '" "'])
+def test_nothing_is_none_in_all_its_spellings(tmp_path: Path, nothing: str) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(f'{{"question": "a", "chat_history": {nothing}, "statements": {nothing}}}\n')
+    assert said(read_lines(path)) == [{"question": "a", "chat_history": [], "statements": {}}]
+
+
+@pytest.mark.parametrize("nothing", ["null", "NaN"])
+def test_a_statement_that_is_nothing_is_left_out(tmp_path: Path, nothing: str) -> None:
+    statements = f'{{"short": "It is short.", "names": {nothing}, "says": "null", "blank": ""}}'
+    (tmp_path / "data.jsonl").write_text(f'{{"question": "a", "statements": {statements}}}\n')
+    assert read_lines(tmp_path / "data.jsonl")[0].statements == {"short": "It is short.", "says": "null", "blank": ""}
+
+
+@pytest.mark.parametrize("nothing", ["null", "NaN", "nan", "None", " ", ""])
+def test_nothing_in_a_table_is_none_but_for_a_question(tmp_path: Path, nothing: str) -> None:
+    rows = [{"question": nothing or "a", "chat_history": nothing, "statements": nothing}, ROWS[0]]
+    path = in_table(tmp_path / "data.csv", rows)
+    assert said(read_lines(path))[-1] == ROWS[0]
+    if nothing != " ":  # a row of blanks is none
+        assert said(read_lines(path))[0] == {"question": nothing or "a", "chat_history": [], "statements": {}}
+
+
+def test_rows_of_empty_cells_are_no_lines(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text('question,statements,,\n,,,\nOne?,,,\n, ,,\n"","",,\n\nTwo?,\n,,,\n')
+    assert [(line.number, line.question) for line in read_lines(tmp_path / "data.csv")] == [(3, "One?"), (7, "Two?")]
+
+
+@pytest.mark.parametrize("header", ["question;chat_history;statements", '"question";"a, b";"statements"'])
+def test_semicolons_are_read_where_the_header_leaves_no_doubt(tmp_path: Path, header: str) -> None:
+    (tmp_path / "data.csv").write_text(f'{header}\nHi, you?;;"{{""short"": ""It is short; or not.""}}"\n')
+    (line,) = read_lines(tmp_path / "data.csv")
+    assert (line.question, line.statements) == ("Hi, you?", {"short": "It is short; or not."})
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize(("suffix", "write"), [(".jsonl", in_jsonl), (".csv", in_table), (".tsv", in_table)])
+def test_other_encodings_are_read_by_their_mark_or_named(
+    tmp_path: Path, suffix: str, write: Any, encoding: str
+) -> None:
+    path = write(tmp_path / f"data{suffix}", ROWS, encoding)
+    if encoding in ("utf-16", "utf-32"):  # Python writes a byte-order mark for these alone
+        assert said(read_lines(path)) == ROWS
+    else:
+        with pytest.raises(BadInputError) as refused:
+            read_lines(path)
+        kind = encoding.upper()[:6]
+        assert str(refused.value) == (f"{path}: expected UTF-8, got {kind} without a byte-order mark; save it as UTF-8")
+        mark = "\ufeff".encode(encoding)
+        path.write_bytes(mark + path.read_bytes())
+        assert said(read_lines(path)) == ROWS
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from flowkit.data.lines import read_lines
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+read_lines(Path(sys.argv[1]))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_line_of_20_megabytes_takes_a_few_times_its_size(tmp_path: Path) -> None:
+    path = in_jsonl(tmp_path / "data.jsonl", [{"question": "Hi, you?\n" * (2 * 2**20)}])
+    run = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+    assert int(run.stdout) * 1024 < 4 * path.stat().st_size  # 2.6 when this was written
 
 
 def test_a_hundred_thousand_lines_take_memory_by_their_length_and_no_more(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import new_home
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.promptflow]
 
 PROJECT = Path(__file__).absolute().parent.parent
 WITH_SERVICE = "telemetry:\n  enabled: false\ntrace:\n  destination: local\n"

@@ -36,6 +36,7 @@ def check_outputs(notebook: Any) -> None:
     ]
 
 
+@pytest.mark.promptflow
 @pytest.mark.slow
 def test_it_runs_from_top_to_bottom(tmp_path: Path) -> None:
     folder = copy_of_project(tmp_path)

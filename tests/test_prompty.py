@@ -222,6 +222,7 @@ def written(folder: Path, content: str) -> Path:
     return path
 
 
+@pytest.mark.promptflow
 @pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
 def test_a_template_gives_the_messages_that_promptflow_gives(template: str, tmp_path: Path) -> None:
     path = written(tmp_path, HEAD + template)
@@ -236,6 +237,7 @@ def test_a_template_gives_the_messages_that_promptflow_gives(template: str, tmp_
     same()
 
 
+@pytest.mark.promptflow
 @settings(max_examples=25)
 @given(BENIGN, histories(BENIGN))
 def test_our_chat_prompt_gives_the_messages_that_promptflow_gives(question: str, history: list[dict[str, str]]) -> None:
@@ -251,6 +253,7 @@ EXAMPLES = st.lists(
 )
 
 
+@pytest.mark.promptflow
 @settings(max_examples=25)
 @given(EXAMPLES, BENIGN, BENIGN)
 def test_our_judges_prompt_gives_the_messages_that_promptflow_gives(
@@ -260,6 +263,7 @@ def test_our_judges_prompt_gives_the_messages_that_promptflow_gives(
     assert JUDGE.messages(**inputs) == theirs(PROJECT / "eval_checklist.prompty")(**inputs)
 
 
+@pytest.mark.promptflow
 @pytest.mark.parametrize("front", [HEAD.replace("\n", "\r\n"), "\n\n" + HEAD, "\ufeff" + HEAD], ids=shortened)
 def test_a_front_matter_that_promptflow_reads_is_read(front: str, tmp_path: Path) -> None:
     path = written(tmp_path, front + "user:\n{{question}}\n")

@@ -16,7 +16,7 @@ from tests import documents
 from tests.conftest import new_home
 from tests.notebook import clean_environment, copy_of_project
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.promptflow]
 
 DOCUMENTS = ["README.md", "docs/batch.md", "docs/promptflow.md"]
 REFUSED = "pf run create --flow flow.py --data data.jsonl"

@@ -19,6 +19,8 @@ from tests.chat_server import Act, Answer, ChatServer, chat_server
 from tests.conftest import new_home
 from tests.notebook import clean_environment, copy_of_project
 
+pytestmark = [pytest.mark.promptflow]
+
 ROWS = [{"question": f"Question {i}?", "chat_history": [], "statements": {"short": "It is short."}} for i in range(4)]
 
 

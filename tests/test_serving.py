@@ -17,7 +17,7 @@ from tests import programs
 from tests.chat_server import Answer, ChatServer, chat_server
 from tests.notebook import copy_of_project
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.promptflow]
 
 
 class Clocked(list[str]):

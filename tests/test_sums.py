@@ -31,3 +31,8 @@ def test_the_sums_of_shards_are_those_of_the_whole(shards: list[list[Row]]) -> N
 def test_statements_keep_the_order_asked_for() -> None:
     sums = Sums.of([row(1, STATEMENTS, [1, 2])])
     assert list(sums.figures(["b", "nowhere"]).statements) == ["b", "a"]
+
+
+def test_the_counts_of_a_single_line_are_numbers_too() -> None:
+    figures = sum_up([row(1, STATEMENTS, [1, 2])])
+    assert [type(count) for count in (figures.answered, figures.judged, figures.failed)] == [int] * 3

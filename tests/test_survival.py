@@ -22,7 +22,7 @@ def desk(tmp_path: Path, server: ChatServer) -> Desk:
     return Desk(tmp_path, server, lines=60)
 
 
-@pytest.fixture(params=["local", "promptflow"])
+@pytest.fixture(params=["local", pytest.param("promptflow", marks=pytest.mark.promptflow)])
 def each_desk(request: pytest.FixtureRequest, desk: Desk) -> Desk:
     """Return the desk, with batch.py on either engine of this machine."""
     desk.engine = request.param
@@ -53,6 +53,7 @@ def test_an_interrupted_run_is_completed_by_asking_only_for_what_is_missing(
     assert set(desk.statuses()) <= {"Completed", "Failed"}
 
 
+@pytest.mark.promptflow
 def test_two_runs_at_once_in_one_folder_leave_each_other_and_the_persons_flow_file_alone(desk: Desk) -> None:
     desk.engine = "promptflow"
     own = desk.folder / "flow.flex.yaml"
@@ -146,6 +147,7 @@ def test_a_429_slows_down_the_whole_run_and_the_speed_comes_back(desk: Desk) -> 
     assert desk.server.most_in_flight == 8
 
 
+@pytest.mark.promptflow
 def test_the_key_is_in_no_file_afterwards(desk: Desk) -> None:
     desk.engine = "promptflow"
     desk.server.usual = lambda body: Status(401, f"Incorrect API key provided: {KEY}")

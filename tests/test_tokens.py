@@ -192,6 +192,7 @@ print(json.dumps(said))
 """
 
 
+@pytest.mark.promptflow
 @pytest.mark.slow
 def test_promptflows_own_estimate_then_needs_no_network_either() -> None:
     said = run_offline(OFFLINE + THEIR_ESTIMATES, TIKTOKEN_CACHE_DIR="/nowhere")

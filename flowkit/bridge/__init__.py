@@ -3,4 +3,7 @@
 The only room that imports promptflow, and that only where it is asked for: importing this room needs none of it.
 """
 
-from flowkit.bridge import repairs as repairs  # in every process that imports a flow, promptflow's workers included
+from flowkit.bridge import repairs  # in every process that imports a flow, promptflow's workers included
+from flowkit.bridge.connections import configuration_for, fields_of_connection, get_or_create_connection
+
+__all__ = ["configuration_for", "fields_of_connection", "get_or_create_connection", "repairs"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowkit.model.configuration import DEFAULT_MODEL, Model, is_offline, read_variables, resolve
+from flowkit.model.configuration import DEFAULT_MODEL, Model, is_offline, resolve
+from flowkit.model.variables import read_variables
 
 NAME = "open_ai_connection"
 OFFLINE_NAME = "offline_demo_connection"  # its address is another one each time, so it is never taken for a real one
@@ -34,7 +35,11 @@ def configuration_for(connection: Any) -> Any:
 
 def fields_of_connection(name: str) -> dict[str, Any]:
     """Return the fields of a connection that promptflow keeps."""
-    from promptflow.client import PFClient  # slow to import, and not needed without connections
+    try:
+        from promptflow.client import PFClient  # slow to import, and not needed without connections
+    except ModuleNotFoundError as error:
+        needs = f"connection {name}: only promptflow knows it, and it is not installed: pip install -r requirements.txt"
+        raise ValueError(f"{needs}, or give the fields of the service instead, such as base_url ({error})") from None
 
     connection = PFClient().connections.get(name=name, with_secrets=True)
     if connection.TYPE == "AzureOpenAI":

@@ -19,13 +19,15 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import psutil
 import wrapt
 from opentelemetry import trace
 
 from flowkit.base import tracing
+
+if TYPE_CHECKING:
+    import psutil
 
 log = logging.getLogger(__name__)
 # promptflow's own switch: else a run of a flow object overwrites `flow.flex.yaml` in the working directory for as long
@@ -155,6 +157,8 @@ def without_new_service() -> Iterator[None]:
 
 def _service() -> psutil.Process | None:
     """Return the process that listens on the port of this home's service."""
+    import psutil  # here, because every program that imports a flow imports this module
+
     utilities = importlib.import_module("promptflow._sdk._service.utils.utils")
     port = utilities.get_port_from_config(utilities.get_pfs_host())
     for connection in psutil.net_connections("tcp") if port else ():

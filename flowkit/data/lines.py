@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
 import hashlib
 import io
-import json
 from collections.abc import Callable, Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
 
 from flowkit.base.errors import BadInputError
+from flowkit.base.json_text import read_json
 from flowkit.base.text import check_text, shown
 from flowkit.data.records import Line
 from flowkit.data.statements import read_statements
+from flowkit.data.tables import rows_of_table
 from flowkit.prompt.history import checked, read_history
 
 T = TypeVar("T")
@@ -23,8 +25,8 @@ EXAMPLE = '{"question": "What is Prompt flow?"}'
 def read_lines(path: Path) -> list[Line]:
     """Return the lines of a JSONL, CSV or TSV file, told by its suffix.
 
-    In a table, `chat_history` and `statements` are JSON text. Raises BadInputError for the first line that cannot be
-    used, and for a file without any.
+    In a table, `chat_history` and `statements` are JSON text; blanks, null, NaN and None there are none. Raises
+    BadInputError for the first line that cannot be used, and for a file without any.
     """
     return read_objects(path, _line, EXAMPLE)
 
@@ -72,42 +74,53 @@ def objects_in(
     except UnicodeDecodeError:
         raise BadInputError(f"{name}: expected UTF-8, got other bytes; save it as UTF-8") from None
     if not number:
-        raise BadInputError(f"{name}: is empty; expected lines such as {example}")
+        table = name.lower().endswith((".csv", ".tsv"))
+        expected = "a line that names the columns, and rows below it" if table else f"lines such as {example}"
+        raise BadInputError(f"{name}: is empty; expected {expected}")
 
 
-def rows_in(name: str, file: IO[bytes]) -> Iterator[tuple[int, str | dict[str, Any]]]:
-    """Yield the numbered rows of a JSONL, CSV or TSV file, told by its name: JSON text or fields."""
+def rows_in(name: str, file: BufferedReader) -> Iterator[tuple[int, str | dict[str, Any]]]:
+    """Yield the numbered rows of a JSONL, CSV or TSV file, told by its name: JSON text or fields.
+
+    The text is UTF-8, or what the file's byte-order mark says.
+    """
+    encoding = _encoding(name, file.peek(4)[:4])
     suffix = PurePosixPath(name).suffix.lower()
-    return _rows_of_table(name, suffix, file) if suffix in (".csv", ".tsv") else _rows_of_jsonl(file)
+    if suffix in (".csv", ".tsv"):
+        return rows_of_table(name, "\t" if suffix == ".tsv" else ",", file, encoding)
+    return _rows_of_jsonl(file, encoding)
 
 
-def _rows_of_jsonl(file: IO[bytes]) -> Iterator[tuple[int, str]]:
+def _encoding(name: str, start: bytes) -> str:
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first begins as UTF-16's does
+        return "utf-32"
+    if len(start) > 2 and start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\0" in start:
+        kind = "UTF-16" if start.count(0) < 3 else "UTF-32"
+        raise BadInputError(f"{name}: expected UTF-8, got {kind} without a byte-order mark; save it as UTF-8")
+    return "utf-8-sig"
+
+
+def _rows_of_jsonl(file: IO[bytes], encoding: str) -> Iterator[tuple[int, str]]:
     # Lines end with LF alone: JSON text may hold U+2028 and its like, at which Python would end them too.
-    for number, raw in enumerate(file, start=1):
-        if text := raw.decode("utf-8-sig" if number == 1 else "utf-8").strip():
-            yield number, text
-
-
-def _rows_of_table(name: str, suffix: str, file: IO[bytes]) -> Iterator[tuple[int, dict[str, str]]]:
-    csv.field_size_limit(2**31 - 1)  # 128 KiB otherwise
-    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        table = csv.DictReader(text, delimiter="\t" if suffix == ".tsv" else ",", strict=True)
-        try:
-            for row in table:
-                if None in row:
-                    raise BadInputError(f"{name} line {table.line_num}: has more cells than the first line names")
-                yield table.line_num, {column: cell for column, cell in row.items() if cell}
-        except csv.Error as error:
-            raise BadInputError(f"{name} after line {table.line_num}: is no table: {error}") from None
+    with io.TextIOWrapper(file, encoding=encoding, newline="\n") as lines:
+        for number, text in enumerate(map(str.strip, lines), start=1):  # of a long line, only this copy is kept
+            if text:
+                yield number, text
 
 
 def _object(text: str, example: str) -> dict[str, Any]:
+    expected = f"expected a JSON object such as {example}, got"
+    if text.startswith("["):
+        raise TypeError(f"{expected} an array; write each of its objects on a line of its own")
     try:
-        fields = json.loads(text)
-    except (ValueError, RecursionError) as error:  # no JSON, a number of 5000 digits, [[[[...
-        raise ValueError(f"expected a JSON object such as {example}, got text that is no JSON ({error})") from None
+        fields = read_json(text)
+    except ValueError as error:
+        hint = "; write the whole object on one line" if text == "{" else ""
+        raise ValueError(f"{expected} text that is no JSON ({error}){hint}") from None
     if not isinstance(fields, dict):
-        raise TypeError(f"expected a JSON object such as {example}, got {shown(fields)}")
+        raise TypeError(f"{expected} {shown(fields)}")
     return fields
 
 
@@ -120,5 +133,5 @@ def _line(number: int, fields: dict[str, Any]) -> Line:
         number=number,
         question=fields["question"],
         chat_history=[checked(message, position) for position, message in enumerate(history)],
-        statements=read_statements(fields.get("statements", {})),
+        statements=read_statements(fields.get("statements")),
     )

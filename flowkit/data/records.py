@@ -186,6 +186,8 @@ class RunInfo:
 
 def plain(value: Any) -> Any:
     """Return a record as plain JSON values."""
+    if value is None or isinstance(value, (str, int, float)):  # most are, and this runs for each field of each outcome
+        return value
     if is_dataclass(value):
         return {
             name: plain(each)

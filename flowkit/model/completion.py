@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sys
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from typing import Any, TypeVar
 
+import httpx2
 import openai
 from openai import AsyncOpenAI, AsyncStream
 from opentelemetry.trace import Span
@@ -18,8 +18,11 @@ from opentelemetry.trace import Span
 from flowkit.base import tracing
 from flowkit.base.start_gate import in_turn
 from flowkit.model import refusals
+from flowkit.model.causes import BROKEN, causes_named, is_silence
+from flowkit.model.chunks import ReplyReader
 from flowkit.model.client import shared_client
 from flowkit.model.configuration import Model
+from flowkit.model.reply import Reply
 from flowkit.model.timing import Timing
 from flowkit.prompt.history import Message
 
@@ -28,28 +31,13 @@ if sys.version_info >= (3, 11):
 else:
     from async_timeout import timeout
 
+__all__ = ["Reply", "complete_text", "stream_text"]
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 PATH = "/chat/completions"
-
-
-@dataclass
-class Reply:
-    """How an answer ended, filled in while it is read.
-
-    finish_reason: "stop" for a finished answer, "length" or "content_filter" for one that was cut; None until then.
-    usage: tokens as the service counted them, empty where it does not say.
-    format: what the service was asked for, "json_schema" or "json_object" as far as it takes them; "" for plain text.
-    messages: what was sent. dropped: how many messages of the history were not, the oldest.
-    """
-
-    finish_reason: str | None = None
-    usage: dict[str, int] | None = None
-    format: str = ""
-    messages: list[Message] = field(default_factory=list)
-    dropped: int = 0
-    model: str | None = None
-    refused: bool = False
-    timing: Timing = field(default_factory=Timing)
+STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+FAREWELL_S = 5.0  # how long the token counts may take to come after the answer's end
+DRAIN_S = 0.1  # for what comes after [DONE], mostly nothing; read to its end, the connection can be used again
 
 
 async def stream_text(
@@ -62,32 +50,25 @@ async def stream_text(
     """Yield the answer as non-empty pieces of text; joined in order they are the whole answer.
 
     Nothing is sent before the first step. Opening the stream is retried within the service's limits; a stream that
-    breaks off raises `openai.APIError` after the text already given and is never retried: the reader has seen it.
+    breaks off raises `openai.APIError` after the text already given and is never retried: the reader has seen it. So
+    does an answer that the service gives up. What breaks after the answer's end costs nothing.
     Closing the generator (`aclose`, or `contextlib.aclosing`) closes the connection.
+    Each piece can be encoded as UTF-8. A refusal to answer is text like an answer, and `reply.refused` says so.
     reply: is told how the answer ended; parent: the span to trace below.
     """
     reply = reply if reply is not None else Reply()
     reply.messages, reply.timing = messages, Timing()
-    request = {**parameters, "model": model.name, "messages": messages}
-    request |= {"stream": True, "stream_options": {"include_usage": True}}
-    with tracing.span("openai_chat", "LLM", request, parent) as span, _causes_named(model):
+    request = {**parameters, "model": model.name, "messages": messages, **STREAMED}
+    with tracing.span("openai_chat", "LLM", request, parent) as span, causes_named(model):
         heard: list[str] | None = [] if span.is_recording() else None  # untraced, a long answer takes no memory
         client, pace = await shared_client(model.service)
         try:
-            async with (
-                pace.turn(),
-                await _send(client, model, request, reply, stream=True, stream_cls=AsyncStream[Any]) as chunks,
-            ):
-                async for chunk in chunks:
-                    if piece := _take(chunk, reply):
-                        reply.timing.chunk()
-                        if heard is not None:
-                            heard.append(piece)
-                        yield piece
-            if reply.finish_reason is None:
-                raise openai.APIConnectionError(
-                    message="the stream ended before the answer did", request=chunks.response.request
-                )
+            async with pace.turn(), aclosing(_streamed(client, model, request, reply)) as pieces:
+                async for piece in pieces:
+                    reply.timing.chunk()
+                    if heard is not None:
+                        heard.append(piece)
+                    yield piece
         finally:
             reply.timing.end()
             _trace_answer(span, model, "".join(heard or ()), reply)
@@ -97,64 +78,125 @@ async def stream_text(
 async def complete_text(
     model: Model, messages: list[Message], parameters: dict[str, Any], parent: Span | None = None
 ) -> tuple[str, Reply]:
-    """Return the whole answer and how it ended. Raises `openai.APIError` once the service's limits are spent."""
+    """Return the whole answer and how it ended. Raises `openai.APIError` once the service's limits are spent.
+
+    A service that says nothing for `timeout_s` because the answer is long is asked for a stream, now and from then on:
+    patience is about silence and not about length. A reply that the service withholds because it is not the JSON asked
+    for is returned as the text that it is.
+    """
     request = {**parameters, "model": model.name, "messages": messages, "stream": False}
     reply = Reply()
-    with tracing.span("openai_chat", "LLM", request, parent) as span, _causes_named(model):
+    with tracing.span("openai_chat", "LLM", request, parent) as span, causes_named(model):
         client, pace = await shared_client(model.service)
         async with pace.turn():
-            answer = await _send(client, model, request, reply)
-        try:
-            choice = answer["choices"][0]
-            text = choice["message"].get("content") or choice["message"].get("refusal") or ""
-            text = text.encode("utf-8", "replace").decode()  # half an emoji could be neither written nor sent back
-        except (KeyError, IndexError, TypeError, AttributeError):
-            raise ValueError(f"{model.name}: the service's reply is no chat completion") from None
-        reply.finish_reason, reply.usage = choice.get("finish_reason"), _counts(answer.get("usage"))
+            try:
+                text = await _whole(client, model, request, reply)
+            except openai.APIError as error:
+                if (unreadable := refusals.unreadable_reply(error)) is None:
+                    raise
+                text, was_cut = unreadable
+                reply.finish_reason = "length" if was_cut else "stop"
         _trace_answer(span, model, text, reply)
     return text, reply
 
 
-async def _send(client: AsyncOpenAI, model: Model, request: dict[str, Any], reply: Reply, **how: Any) -> Any:
-    """Post `request` and return the reply, plain JSON; ask again without a parameter that the service refuses by name.
+async def _whole(client: AsyncOpenAI, model: Model, request: dict[str, Any], reply: Reply) -> str:
+    """Return the whole answer: from a whole reply or, where none comes in time, from a stream."""
 
-    Plain JSON takes a third of the time of openai's response models. `chat.completions.create` would do the same,
-    but promptflow replaces it by one whose span never ends when a stream is left or fails.
+    def read(response: httpx2.Response) -> str:
+        reader = ReplyReader(reply, response.request)
+        return "".join([*reader.feed(response.content), *reader.end()])
+
+    refused = refusals.refused_by(model)
+    if refusals.WHOLE not in refused:
+        try:
+            return await _send(client, model, request, reply, read)
+        except (openai.APITimeoutError, asyncio.TimeoutError) as error:
+            if not is_silence(error):
+                raise
+            log.info("%s takes long for a whole reply, asking for a stream", model.name)
+    async with aclosing(_streamed(client, model, {**request, **STREAMED}, reply)) as pieces:
+        text = "".join([piece async for piece in pieces])
+    refused.add(refusals.WHOLE)
+    return text
+
+
+async def _streamed(
+    client: AsyncOpenAI, model: Model, request: dict[str, Any], reply: Reply
+) -> AsyncGenerator[str, None]:
+    """Yield the answer's pieces as they come."""
+    opened = await _send(client, model, request, reply, lambda opened: opened, stream=True, stream_cls=AsyncStream[Any])
+    async with aclosing(opened) as response:
+        reader, received = ReplyReader(reply, response.request), response.aiter_bytes()
+        chunks, until_s = 0, None
+        while not reader.done:
+            try:
+                sent = await _next(received, until_s)
+            except (*BROKEN, asyncio.TimeoutError):
+                if reply.finish_reason is None:
+                    raise
+                break
+            if sent is None:
+                break
+            for piece in reader.feed(sent):
+                yield piece
+            if reply.finish_reason is not None and reader.chunks != chunks:
+                chunks, until_s = reader.chunks, time.monotonic() + min(FAREWELL_S, model.service.timeout_s)
+        if reader.done:
+            await _drain(received)
+        for piece in reader.end():
+            yield piece
+
+
+async def _next(received: AsyncIterator[bytes], until_s: float | None) -> bytes | None:
+    """Return the next bytes, None at the end; past `until_s` (time.monotonic) raise TimeoutError."""
+    if until_s is None:
+        return await anext(received, None)
+    async with timeout(until_s - time.monotonic()):
+        return await anext(received, None)
+
+
+async def _drain(received: AsyncIterator[bytes]) -> None:
+    with suppress(asyncio.TimeoutError, *BROKEN):
+        async with timeout(DRAIN_S):
+            async for _ in received:
+                pass
+
+
+async def _send(
+    client: AsyncOpenAI,
+    model: Model,
+    request: dict[str, Any],
+    reply: Reply,
+    read: Callable[[httpx2.Response], T],
+    **how: Any,
+) -> T:
+    """Post `request` and `read` the response; ask again without a parameter that the service refuses by name.
+
+    The response's own bytes are read: openai's response models take three times as long, and its reader of streams
+    takes a keep-alive for a broken chunk. `chat.completions.create` would do the same, but promptflow replaces it by
+    one whose span never ends when a stream is left or fails.
     """
     await in_turn()
     reply.timing.turn()
+    refused = refusals.refused_by(model)
     while True:
-        sent = refusals.adapted(model, request)
+        sent = refusals.adapted(refused, request)
         reply.format = refusals.format_of(sent)
         try:
             async with timeout(model.service.give_up_after_s):
-                return await client.post(PATH, body=sent, cast_to=object, **how)
-        except openai.APIStatusError as error:
-            if not refusals.learn(model, sent, error):
+                return read(await client.post(PATH, body=sent, cast_to=httpx2.Response, **how))
+        except openai.APIConnectionError:
+            raise
+        except openai.APIError as error:
+            if not refusals.learn(refused, model, sent, error):
                 raise
-            log.info("%s refuses a parameter, asking without it: %s", model.name, error.message)
-
-
-def _take(chunk: Any, reply: Reply) -> str:
-    """Return the chunk's text, and note in `reply` how the answer ends."""
-    if not isinstance(chunk, dict):
-        raise openai.OpenAIError(f"a chunk of the stream must be an object, got {type(chunk).__name__}")
-    if usage := chunk.get("usage"):
-        reply.usage = _counts(usage)
-    if not (choices := chunk.get("choices")):
-        return ""
-    reply.finish_reason = choices[0].get("finish_reason") or reply.finish_reason
-    return (choices[0].get("delta") or {}).get("content") or ""
-
-
-def _counts(usage: Any) -> dict[str, int]:
-    names = ("prompt_tokens", "completion_tokens", "total_tokens")
-    return {name: usage[name] for name in names if isinstance(usage, dict) and isinstance(usage.get(name), int)}
+            log.info("%s refuses a parameter, asking without it", model.name)
 
 
 def _trace_answer(span: Span, model: Model, text: str, reply: Reply) -> None:
     if span.is_recording():
-        span.set_attribute("llm.response.model", model.name)
+        span.set_attribute("llm.response.model", reply.model or model.name)
         tracing.record(
             span,
             "llm.generated_message",
@@ -168,24 +210,3 @@ def _trace_answer(span: Span, model: Model, text: str, reply: Reply) -> None:
 def _warn_if_cut(model: Model, reply: Reply) -> None:
     if reply.finish_reason in ("length", "content_filter"):
         log.warning("%s did not finish this answer: %s", model.name, reply.finish_reason)
-
-
-@contextmanager
-def _causes_named(model: Model) -> Iterator[None]:
-    """Let an error say what happened where, and never the key, which services like to repeat."""
-    try:
-        yield
-    except asyncio.TimeoutError as error:
-        limit = f"{model.service.give_up_after_s:g} s, retries included"
-        raise TimeoutError(
-            f"{model.name} at {model.service.base_url} did not begin to answer within {limit}"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise openai.OpenAIError(f"{model.name} at {model.service.base_url} sent what is no JSON: {error}") from error
-    except openai.APIError as error:
-        text = str(error)
-        if isinstance(error, openai.APIConnectionError):
-            text = f"{text} {model.name} at {model.service.base_url}: {error.__cause__ or 'no cause given'}"
-        error.message = text.replace(model.service.api_key, "<the key>") if len(model.service.api_key) > 7 else text
-        error.args = (error.message,)
-        raise

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import warnings
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from dotenv import dotenv_values, find_dotenv
+from flowkit.model.checks import (
+    check_azure_endpoint,
+    check_base_url,
+    check_key,
+    checked_limit,
+    is_this_machine,
+    shown,
+    without_chat_path,
+)
+from flowkit.model.listing import only_model
+from flowkit.model.variables import address_and_key, dotenv_path, read_variables, warn_once
 
 DEFAULT_MODEL = "gpt-4o-mini"
 DEFAULT_AZURE_API_VERSION = "2024-10-21"
-PROJECT = Path(__file__).absolute().parents[2]
 
 
 class OfflineModelWarning(UserWarning):
@@ -67,17 +76,19 @@ def resolve(
     `${env:NAME}` stands for that variable, `connection` names a connection that promptflow keeps.
     connection: returns the fields of a connection, given its name.
     judge: without a configuration, `JUDGE_MODEL` names another model at the same service.
-    Raises ValueError where the configuration is incomplete or has a field that nobody reads.
+    Where no model is named, it is gpt-4o-mini; at an address of one's own it is the only one that the service lists.
+    A key and its address come from one source: `model_config`, the environment or `.env` (`address_and_key`).
+    Raises ValueError, with the name of the variable or field and what to write instead, where the configuration is
+    incomplete, cannot work or has a field that nobody reads, and where nobody answers at the address to be listed.
     """
     if isinstance(model_config, Model):
         return model_config
     variables = read_variables()
     if model_config is not None:
         return _from_fields(_expanded(_fields_of(model_config), variables), variables, connection)
-    model = _from_variables(variables) or _offline()
-    if judge and (name := variables.get("JUDGE_MODEL")):
-        model = replace(model, name=name)
-    return model
+    name = variables.get("JUDGE_MODEL") if judge else None
+    model = _from_variables(variables, name) or _offline()
+    return replace(model, name=name) if name else model
 
 
 def is_offline(model: Model) -> bool:
@@ -87,23 +98,16 @@ def is_offline(model: Model) -> bool:
     return model.name == offline_model.MODEL
 
 
-def read_variables() -> dict[str, str]:
-    """Return `.env` of the working directory, else of the project; the real environment wins, blanks are unset."""
-    found = find_dotenv(usecwd=True) or PROJECT / ".env"
-    variables = {**dotenv_values(found), **os.environ}
-    return {name: value.strip() for name, value in variables.items() if value and value.strip()}
-
-
-def _from_variables(variables: Mapping[str, str]) -> Model | None:
+def _from_variables(variables: ChainMap[str, str], name: str | None) -> Model | None:
     if "OPENAI_API_KEY" in variables or "OPENAI_BASE_URL" in variables:
-        return _openai({"model": variables.get("OPENAI_MODEL", DEFAULT_MODEL)}, variables)
-    if any(name in variables for name in ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_DEPLOYMENT")):
-        return _azure({"azure_deployment": variables.get("AZURE_OPENAI_DEPLOYMENT")}, variables)
+        return _openai({"model": name or variables.get("OPENAI_MODEL")}, variables)
+    if any(each in variables for each in ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_DEPLOYMENT")):
+        return _azure({"azure_deployment": name or variables.get("AZURE_OPENAI_DEPLOYMENT")}, variables)
     return None
 
 
 def _from_fields(
-    given: dict[str, Any], variables: Mapping[str, str], connection: Callable[[str], dict[str, Any]] | None
+    given: dict[str, Any], variables: ChainMap[str, str], connection: Callable[[str], dict[str, Any]] | None
 ) -> Model:
     if name := given.pop("connection", None):
         if connection is None:
@@ -116,58 +120,88 @@ def _from_fields(
     return _azure(given, variables) if is_azure else _openai(given, variables)
 
 
-def _openai(given: Mapping[str, Any], variables: Mapping[str, str]) -> Model:
-    base_url = given.get("base_url") or variables.get("OPENAI_BASE_URL")
-    # The environment's key belongs to the environment's address: it is never sent to another one.
-    own_address = base_url == variables.get("OPENAI_BASE_URL")
-    api_key = given.get("api_key") or (variables.get("OPENAI_API_KEY") if own_address else None)
+def _openai(given: Mapping[str, Any], variables: ChainMap[str, str]) -> Model:
+    base_url, api_key = _address_and_key(given, variables, "base_url", "OPENAI_BASE_URL", "OPENAI_API_KEY")
     if not api_key and not base_url:
         raise ValueError("OpenAI: api_key is missing; set OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
+    if base_url:
+        name = "model_config: base_url" if given.get("base_url") else "OPENAI_BASE_URL"
+        if given.get("base_url"):  # a connection's or a program's address; a variable is mended where it stands
+            base_url = without_chat_path(base_url)
+        check_base_url(name, base_url)
+        _warn_of_plain_http(name, base_url, api_key)
     service = Service(
         base_url=base_url,
         api_key=api_key or "no-key-needed",  # Ollama, vLLM and llama.cpp ask for none; the client insists on one
         organization=given.get("organization"),
         **_limits(given, variables),
     )
-    return Model(given.get("model") or DEFAULT_MODEL, service)
+    if given.get("model"):
+        return Model(given["model"], service)
+    own = base_url is not None and urlsplit(base_url).hostname != "api.openai.com"
+    return Model(only_model(str(base_url), service.api_key, DEFAULT_MODEL) if own else DEFAULT_MODEL, service)
 
 
-def _azure(given: Mapping[str, Any], variables: Mapping[str, str]) -> Model:
-    endpoint = given.get("azure_endpoint") or given.get("base_url") or variables.get("AZURE_OPENAI_ENDPOINT")
-    own_address = endpoint == variables.get("AZURE_OPENAI_ENDPOINT")
+def _azure(given: Mapping[str, Any], variables: ChainMap[str, str]) -> Model:
+    if "azure_endpoint" not in given and "base_url" in given:
+        given = {**given, "azure_endpoint": given["base_url"]}
+    endpoint, api_key = _address_and_key(
+        given, variables, "azure_endpoint", "AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY"
+    )
     required = {
         "AZURE_OPENAI_DEPLOYMENT": given.get("azure_deployment"),
         "AZURE_OPENAI_ENDPOINT": endpoint,
-        "AZURE_OPENAI_API_KEY": given.get("api_key")
-        or (variables.get("AZURE_OPENAI_API_KEY") if own_address else None),
+        "AZURE_OPENAI_API_KEY": api_key,
     }
     if missing := [name for name, value in required.items() if not value]:
         raise ValueError(
             f"Azure OpenAI is half configured: {' and '.join(missing)} missing; .env.example shows all four"
         )
+    name = "model_config: azure_endpoint" if given.get("azure_endpoint") else "AZURE_OPENAI_ENDPOINT"
+    check_azure_endpoint(name, str(endpoint))
+    _warn_of_plain_http(name, str(endpoint), api_key)
     service = Service(
-        base_url=required["AZURE_OPENAI_ENDPOINT"],
-        api_key=str(required["AZURE_OPENAI_API_KEY"]),
+        base_url=endpoint,
+        api_key=str(api_key),
         api_version=given.get("api_version") or variables.get("AZURE_OPENAI_API_VERSION", DEFAULT_AZURE_API_VERSION),
         **_limits(given, variables),
     )
     return Model(str(required["AZURE_OPENAI_DEPLOYMENT"]), service)
 
 
+def _address_and_key(
+    given: Mapping[str, Any], variables: ChainMap[str, str], field_name: str, address: str, key: str
+) -> tuple[str | None, str | None]:
+    """Return the address and the key, of one source: a variable's key never goes to an address of another one."""
+    base_url, api_key = given.get(field_name), given.get("api_key")
+    if not base_url or (not api_key and base_url == variables.get(address)):
+        of_variables = address_and_key(variables, address, key)
+        if api_key and of_variables[0] and address not in variables.maps[0] and api_key != of_variables[1]:
+            raise ValueError(
+                f"model_config has an api_key and no {field_name}, and the address in {dotenv_path()} is another "
+                f"source's: write {field_name} in model_config too"
+            )
+        if base_url in (None, of_variables[0]):
+            base_url, api_key = of_variables[0], api_key or of_variables[1]
+    if api_key:
+        check_key("model_config: api_key" if given.get("api_key") else key, api_key)
+    return base_url, api_key
+
+
+def _warn_of_plain_http(name: str, address: str, api_key: str | None) -> None:
+    if api_key and urlsplit(address).scheme == "http" and not is_this_machine(address):
+        warn_once(f"{name}: the key travels unencrypted to {shown(address)}; write https:// if the service has it")
+
+
 def _limits(given: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
     """Return the limits asked for: `timeout_s`, `max_retries` and so on, or `MODEL_TIMEOUT_S` and so on."""
     limits: dict[str, Any] = {}
-    kinds = {"timeout_s": float, "max_retries": int, "give_up_after_s": float, "max_in_flight": int}
-    for name, kind in kinds.items():
-        value = given.get(name, variables.get(f"MODEL_{name.upper()}"))
-        if value is None:
-            continue
-        try:
-            limits[name] = kind(value)
-        except ValueError:
-            raise ValueError(f"MODEL_{name.upper()} must be a number, got {value!r}") from None
-        if limits[name] < 0:
-            raise ValueError(f"MODEL_{name.upper()} must not be negative, got {value!r}")
+    for limit in ("timeout_s", "max_retries", "give_up_after_s", "max_in_flight"):
+        variable = f"MODEL_{limit.upper()}"
+        if limit in given:
+            limits[limit] = checked_limit(f"model_config: {limit}", limit, given[limit])
+        elif variable in variables:
+            limits[limit] = checked_limit(variable, limit, variables[variable])
     return limits
 
 

@@ -1,5 +1,80 @@
-"""TEMP"""
+"""Which errors of a service cannot heal: a refused key, a model that is not there, a quota that is used up."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+
+import httpx2
+import openai
+
+# The codes and words of OpenAI, Azure, Anthropic, DeepSeek, OpenRouter, xAI, Moonshot, Hugging Face, DashScope, Zhipu,
+# Perplexity, Together and Cohere for an account without money.
+USED_UP = re.compile(
+    r"insufficient[_ ](quota|balance|credits?|funds)|billing[_ ](hard[_ ]limit|not[_ ]active)"
+    r"|account_?overdue|arrearage|余额不足|欠费|calls / month|PerDay"
+    r"|(exceeded|reached) (your|its|the) (current quota|monthly|spending)|exceeded_current_quota"
+    r"|(credit|account|your) balance is (too low|insufficient|not enough)|out of credits"
+    r"|(used|spent) all (of )?(your|its|available) |credit limit exceeded|spending limit",
+    re.IGNORECASE,
+)
+# Gemini says "you exceeded your current quota" of every minute's limit too, and when to ask again.
+HEALS = re.compile(r"retry in \d|try again in \d|retryDelay|per[ _]?minute", re.IGNORECASE)
+NO_MODEL = re.compile(
+    r"model_not_found|invalid_model|deploymentnotfound|no models? loaded|model\b.{0,80}\b(not found|not exist)", re.I
+)
+MODERATED = re.compile(r"moderation|flagged|content[_ ](policy|filter)|safety", re.IGNORECASE)
+
+
+def is_used_up(body: object) -> bool:
+    """Say whether the body of an error (JSON, text or bytes) tells of a used-up quota, which no waiting brings back."""
+    text = _text(body)
+    if not USED_UP.search(text):
+        return False
+    return not HEALS.search(text) or "perday" in text.lower()
 
 
 def hopeless(error: BaseException) -> str | None:
-    return None
+    """Return in a short sentence why no request of this kind can succeed, None where asking again may help."""
+    if not isinstance(error, openai.APIError):
+        return None
+    status, text = _status(error), f"{error.code or ''} {_text(body_of(error))}"
+    if status == 402 or (status != 404 and is_used_up(text)):
+        return "the quota is used up"
+    if status == 401 or (status == 403 and not MODERATED.search(text)):
+        return "the key is refused"
+    if status == 404:
+        return "the model or the path is not there"
+    if status == 400 and NO_MODEL.search(text):
+        return "the model is not there"
+    return _too_long(error)
+
+
+def body_of(error: openai.APIError) -> object:
+    """Return what came with the error: the bytes of the response, or what openai keeps of it."""
+    if isinstance(error, openai.APIStatusError):
+        with suppress(httpx2.StreamError):  # closed before it was read
+            return error.response.content
+    return error.body
+
+
+def _too_long(error: openai.APIError) -> str | None:
+    """Tell of a Retry-After for which our client would not wait; it has marked the reply so (see `client`)."""
+    if not isinstance(error, openai.APIStatusError) or error.response.headers.get("x-should-retry") != "false":
+        return None
+    asked = [f"{name}: {value:.40}" for name, value in error.response.headers.items() if name.startswith("retry-after")]
+    return f"the service asks to wait longer than we would ({asked[0]})" if asked else None
+
+
+def _status(error: openai.APIError) -> int | None:
+    """Return the HTTP status, or the one that an error within a stream names as its code."""
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code
+    return int(error.code) if error.code and re.fullmatch(r"[45]\d\d", error.code) else None
+
+
+def _text(body: object) -> str:
+    if isinstance(body, bytes):
+        return body.decode("utf-8", "replace")
+    return body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -30,6 +31,7 @@ async def fitted_messages(
     chat_history: Any,
     max_total_token: int,
     parent: Span | None = None,
+    factor: float = 1.0,
 ) -> tuple[list[Message], int]:
     """Render the prompt with `question` and the newest messages of the history that leave room for the longest reply.
 
@@ -37,6 +39,8 @@ async def fitted_messages(
 
     max_total_token: prompt and the prompt's `max_tokens` together, as in the tutorial. A question that is too long
     by itself is sent all the same, with a warning that gives both numbers.
+    factor: how many tokens the service counts for each that we count, at least 1; for a model whose vocabulary is
+    not here (`flowkit.model.token_factor` learns it). The prompt's `max_tokens` are the model's own: they stay.
     Raises TypeError or ValueError for a question that is not text and for a history that is none.
     """
     await in_turn()
@@ -46,12 +50,12 @@ async def fitted_messages(
         prompt.name, "Function", {"question": question, "max_total_token": max_total_token}, parent
     ) as span:
         messages = prompt.messages(question=question, chat_history=[])
-        alone = await estimate_tokens(prompt, model_name, messages)
+        alone = math.ceil(await prompt_tokens(messages, model_name) * factor) + prompt.max_tokens
         if alone > max_total_token:
             log.warning("the question takes %d tokens, the budget is %d; sent without history", alone, max_total_token)
 
         async def cost(message: Message) -> int:
-            return await message_tokens(message, model_name)
+            return math.ceil(await message_tokens(message, model_name) * factor)
 
         kept = await keep_newest(history, cost, max_total_token - alone)
         if kept:
@@ -73,7 +77,7 @@ async def count_usage(model_name: str, messages: list[Message], answer: str) -> 
 
 
 async def prompt_tokens(messages: list[Message], model_name: str) -> int:
-    """Return what a service counts of `messages`, in tokens."""
+    """Return what OpenAI counts of `messages`, in tokens; another service's count differs (see `fitted_messages`)."""
     return sum([await message_tokens(message, model_name) for message in messages]) + TOKENS_BEFORE_REPLY
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from flowkit.base.text import check_text, shown
+from flowkit.base.json_text import read_json
+from flowkit.base.text import check_text, is_nothing, joined_pairs, shown
 
 Message = dict[str, str]
 ROLES = ("system", "user", "assistant")
@@ -41,42 +40,75 @@ def without_orphans(tail: list[Message]) -> list[Message]:
 
 
 def checked(message: Any, position: int) -> Message:
-    """Return role and content of `message` if it is one, else say what is wrong with it; its text is not quoted."""
+    """Return role and content of `message` if it is one, else say what is wrong with it; its text is not quoted.
+
+    The role may be written in capitals, or with blanks around it.
+    """
     where = f"chat_history[{position}]"
     if not isinstance(message, dict):
         raise TypeError(f"{where} must be an object with role and content, got {type(message).__name__}")
-    if (role := message.get("role")) not in ROLES:
+    role = message.get("role")
+    known = role.strip().lower() if isinstance(role, str) else None
+    if known not in ROLES:
         raise ValueError(f"{where}: role must be one of {', '.join(ROLES)}, got {shown(role)}")
     check_text(message.get("content"), f"{where}: content")
-    return {"role": ROLES[ROLES.index(role)], "content": message["content"]}  # plain text, also for a text enum
+    return {"role": known, "content": message["content"]}
 
 
 def read_history(chat_history: Any) -> list[Any]:
-    """Return the history as a list: None, and the blank or NaN that tables put where a line has none, are empty."""
-    if chat_history is None or chat_history == "" or (isinstance(chat_history, float) and math.isnan(chat_history)):
+    """Return the history as a list, from a list, a tuple, an array of numpy or JSON text.
+
+    None is an empty one, and so is what tables and files put where a line has none (`is_nothing`). The turns of
+    promptflow's chat page become two messages each. Raises ValueError or TypeError that says what came instead.
+    """
+    if hasattr(chat_history, "tolist"):  # an array or a number of numpy, a column of pandas
+        chat_history = chat_history.tolist()
+    if is_nothing(chat_history):
         return []
     if isinstance(chat_history, str):  # a cell of a CSV file
         try:
-            chat_history = json.loads(chat_history)
-        except (ValueError, RecursionError) as error:  # no JSON, a number of 5000 digits, [[[[...
+            chat_history = read_json(chat_history)
+        except ValueError as error:
             raise ValueError(f"chat_history must be a list of messages, got text that is no JSON ({error})") from None
     if not isinstance(chat_history, (list, tuple)):
         raise TypeError(f"chat_history must be a list of messages, got {type(chat_history).__name__}")
     history = chat_history if isinstance(chat_history, list) else list(chat_history)  # a copy takes as long as it is
     if history and isinstance(history[-1], dict) and {"inputs", "outputs"} <= set(history[-1]):
-        return [message for turn in history for message in _turn(turn)]
+        return [message for position, turn in enumerate(history) for message in _turn(turn, position)]
     return history
 
 
-def _turn(turn: Any) -> list[Any]:
-    """Return the two messages of a turn as promptflow's chat page keeps it, {"inputs": {"question"}, "outputs": {}}.
+def _turn(turn: Any, position: int) -> list[Any]:
+    """Return the two messages of a turn as promptflow's chat page keeps it, {"inputs": {...}, "outputs": {...}}."""
+    inputs, outputs = (turn.get(side) if isinstance(turn, dict) else None for side in ("inputs", "outputs"))
+    if not isinstance(inputs, dict) or not isinstance(outputs, dict):
+        raise ValueError("chat_history: expected a question and its answer in every turn of promptflow's form")
+    where = f"chat_history[{position}]"
+    question = _chosen(inputs, ("question",), f"{where}: inputs")
+    answer = _characters(outputs)
+    if answer is None:
+        answer = _chosen(outputs, ("answer", "output"), f"{where}: outputs")
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
-    The page spreads a streamed answer over one output for each character.
+
+def _characters(outputs: dict[str, Any]) -> str | None:
+    """Return the answer that the page has spread over outputs "0", "1", ..., a character each; None where it has not.
+
+    Characters beyond U+FFFF take two of these outputs. An answer without characters leaves no output at all.
     """
-    try:
-        answer = "".join(turn["outputs"].values())
-        return [{"role": "user", "content": turn["inputs"]["question"]}, {"role": "assistant", "content": answer}]
-    except (KeyError, TypeError, AttributeError):
-        raise ValueError(
-            "chat_history: expected a question and its answer in every turn of promptflow's form"
-        ) from None
+    found: list[str] = []
+    while isinstance(one := outputs.get(str(len(found))), str) and len(one) == 1:
+        found.append(one)
+    return joined_pairs("".join(found)) if found or not outputs else None
+
+
+def _chosen(values: dict[str, Any], names: tuple[str, ...], where: str) -> Any:
+    """Return the first of `names` that is there, else the only text."""
+    for name in names:
+        if name in values:
+            return values[name]
+    texts = [value for value in values.values() if isinstance(value, str)]
+    if len(texts) != 1:
+        listed = ", ".join(map(shown, values)) or "nothing"
+        raise ValueError(f"{where}: expected {' or '.join(map(repr, names))}, or one text; got {listed}")
+    return texts[0]

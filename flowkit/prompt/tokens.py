@@ -1,4 +1,7 @@
-"""How many tokens a text has for a model; the vocabularies come with the project, so counting needs no network."""
+"""How many tokens a text has, by OpenAI's vocabularies; they come with the project, so counting needs no network.
+
+For a model of another maker the count is an estimate: `flowkit.model.token_factor` learns how much it falls short.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ _loading = threading.Lock()
 
 
 def count_tokens(text: str, model_name: str) -> int:
-    """Return the number of tokens of `text`, as ordinary text: `<|endoftext|>` in it is seven tokens, no command."""
+    """Return the number of tokens of `text`, as ordinary text: `<|endoftext|>` in it is seven tokens, no command.
+
+    Exact for OpenAI's models; for any other one (`knows` says so) it is the count of OpenAI's newest vocabulary.
+    """
     vocabulary = load_vocabulary(model_name)
     return sum(len(vocabulary.encode_ordinary(piece)) for piece in _digestible(text))
 
@@ -35,6 +41,11 @@ def count_tokens(text: str, model_name: str) -> int:
 def load_vocabulary(model_name: str) -> tiktoken.Encoding:
     """Load the model's vocabulary if this process has not yet; that takes some 0.3 s, so better not amid answers."""
     return _vocabulary(_vocabulary_name(model_name))
+
+
+def knows(model_name: str) -> bool:
+    """Say whether the model's own vocabulary is here, so that its tokens are counted and not estimated."""
+    return _own_vocabulary(model_name) != ""
 
 
 def _digestible(text: str) -> Iterator[str]:
@@ -50,14 +61,19 @@ def _digestible(text: str) -> Iterator[str]:
 
 @lru_cache(maxsize=256)
 def _vocabulary_name(model_name: str) -> str:
+    if not (name := _own_vocabulary(model_name)):
+        log.debug("tokens of the unknown model %s are counted with %s", model_name, NEWEST)
+    return name or NEWEST
+
+
+@lru_cache(maxsize=256)
+def _own_vocabulary(model_name: str) -> str:
+    """Return the name of the model's vocabulary, "" where it is not one of those here."""
     try:
         name = tiktoken.encoding_name_for_model(model_name)
     except KeyError:
         name = ""
-    if name not in (NEWEST, GPT_3_5_AND_4):
-        log.debug("tokens of the unknown model %s are counted with %s", model_name, NEWEST)
-        name = NEWEST
-    return name
+    return name if name in (NEWEST, GPT_3_5_AND_4) else ""
 
 
 @lru_cache(maxsize=2)

@@ -31,9 +31,9 @@ def write_junit(path: Path, rows: Sequence[Row], gate: Gate, data: str = "data.j
     report = ElementTree.Element("testsuites", counted)
     suite = ElementTree.SubElement(report, "testsuite", {"name": _clean(data), **counted})
     for row in rows:
-        test = _test(suite, data, f"line {row.line}: {in_one_line(row.question, SHOWN)}")
+        test = _test(suite, data, f"line {row.line}: {in_one_line(_clean(row.question), SHOWN)}")
         if row.error:
-            error = ElementTree.SubElement(test, "error", message=_clean(in_one_line(row.error, SHOWN)))
+            error = ElementTree.SubElement(test, "error", message=in_one_line(_clean(row.error), SHOWN))
             error.text = _clean(row.error)
     for check in gate.checks:
         test = _test(suite, "gate", check.name)

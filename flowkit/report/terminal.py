@@ -69,7 +69,7 @@ def print_comparison(comparison: Comparison) -> None:
         for name, each in comparison.differences.items()
     ]
     headers = ["statement", "change", "95 % interval", "pairs", "shows", "this run is"]
-    print(f"\n{tabulate(table, headers, disable_numparse=True, maxcolwidths=[16, None, None, None, None, 20])}\n")
+    print(f"\n{tabulate(table, headers, disable_numparse=True, maxcolwidths=[15, None, None, None, None, 18])}\n")
     print(f"{comparison.paired} lines compared with the baseline; without a partner: ", end="")
     print(f"{comparison.without_partner} here, {comparison.baseline_without_partner} there")
 

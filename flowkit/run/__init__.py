@@ -2,3 +2,8 @@
 
 Knows files of lines and folders of runs. Knows no report.
 """
+
+from flowkit.run.engines import Engine, Result, engine_for
+from flowkit.run.options import RunOptions, read_options, resume_command
+
+__all__ = ["Engine", "Result", "RunOptions", "engine_for", "read_options", "resume_command"]

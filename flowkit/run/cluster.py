@@ -18,9 +18,9 @@ from flowkit.run.shards import Shard, run_shard
 from flowkit.scores.sums import Sums
 
 PROJECT = Path(__file__).absolute().parents[2]
-# Ray sends the folder to the workers, 500 MB at most: the code, neither secrets nor data.
-LEFT_AT_HOME = [".venv", ".git", ".env", "out", "tests", "benchmarks", "images", "__pycache__"]
-LEFT_AT_HOME += ["*.jsonl", "*.csv", "*.tsv", "*.parquet", "*.jsonl.gz", "*.csv.gz", "*.tsv.gz"]
+# Ray sends the folder to the workers, 500 MB at most: the code, neither secrets nor data, and nothing of other packages
+# where this one is installed beside them.
+LEFT_AT_HOME = ["/*", "!/.", "!/flowkit", "!/offline_model", "!/*.py", "!/*.prompty", "__pycache__"]
 SHARDS_PER_TASK = 4  # a worker has them under way together, so that it seldom waits for the last lines of one
 
 

@@ -66,7 +66,9 @@ def engine_for(options: RunOptions) -> Engine:
             return PromptflowEngine(options)
     except ImportError as error:
         file = "requirements-ray.txt" if options.engine == "ray" else "requirements.txt"
-        needs = f"--engine {options.engine} needs {options.engine}: pip install -r {file}"
+        needs = (
+            f"--engine {options.engine} needs {options.engine}: pip install -r {file}, or the extra [{options.engine}]"
+        )
         raise BadInputError(f"{needs} ({error})") from None
     from flowkit.run.local import LocalEngine
 

@@ -93,7 +93,8 @@ def read_options(arguments: Sequence[str] | None) -> RunOptions:
 
 def resume_command(options: RunOptions, program: str) -> str:
     """Return the command that asks for what is missing, with every option kept that is not the default."""
-    words = ["python", program, "--data", options.data, "--resume", str(options.folder)]
+    words = ["python", program] if program.endswith(".py") else [program]  # else an installed command
+    words += ["--data", options.data, "--resume", str(options.folder)]
     words += ["--concurrency", str(options.concurrency)]
     for each in fields(options):
         value = getattr(options, each.name)

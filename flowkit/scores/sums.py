@@ -35,8 +35,8 @@ class Sums:
         """Sum up rows; a statement without a verdict counts in the bounds of its mean."""
         sums, scores, timings = cls(), defaultdict[str, list[int | None]](list), []
         for row in rows:
-            finished = row.error is None
-            sums.lines.update(total=1, answered=row.answer is not None, judged=finished, failed=not finished)
+            answered, finished = int(row.answer is not None), int(row.error is None)  # an empty Counter keeps a bool
+            sums.lines.update(total=1, answered=answered, judged=finished, failed=1 - finished)
             if row.ending:
                 sums.endings[row.ending] += 1
             if row.tokens:

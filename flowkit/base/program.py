@@ -1,0 +1,43 @@
+"""What a program says of an error that a person can mend: one line, an honest exit code, no traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import openai
+
+WELL, FAILED, BAD_CONFIGURATION, INTERRUPTED = 0, 1, 2, 130
+
+
+def exit_code_of(main: Callable[[], int | None], name: str) -> int:
+    """Run `main` and return its exit code, or 1: the request failed; 2: a bad configuration; 130: interrupted.
+
+    name: of the program, in front of the line. A fault of ours is raised, with its traceback.
+    """
+    try:
+        return main() or WELL
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (openai.OpenAIError, OSError) as error:
+        return _say(name, _cause(error), FAILED)
+    except ValueError as error:
+        return _say(name, str(error), BAD_CONFIGURATION)
+
+
+def _cause(error: Exception) -> str:
+    unreachable = isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout))
+    if isinstance(error, openai.APIConnectionError) and unreachable:
+        return f"cannot connect to {_host(error.request.url)}: is it running? ({error})"
+    return str(error)
+
+
+def _host(url: Any) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
+
+
+def _say(name: str, text: str, code: int) -> int:
+    print(f"{name}: {' '.join(text.split())}", file=sys.stderr)
+    return code

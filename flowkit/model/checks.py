@@ -1,0 +1,112 @@
+"""Whether an address, a key or a limit can work at all: told by its name, before anything is sent."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+import unicodedata
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+WHOLE_PATHS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/models")
+DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)")
+THIS_MACHINE = ("localhost", "host.docker.internal", "host.containers.internal", "0.0.0.0")
+WHOLE = {"max_retries": 0, "max_in_flight": 1}  # the lowest value of each limit that is a count; the others are seconds
+
+
+def check_base_url(name: str, address: str) -> None:
+    """Raise ValueError, with `name` and what to write instead, for what is no base URL of an OpenAI-like service."""
+    parts = _split(name, address)
+    if deployment := DEPLOYMENT.search(parts.path):
+        raise ValueError(
+            f"{name} is an address of Azure OpenAI: set AZURE_OPENAI_ENDPOINT={_before(parts, deployment[0])}, "
+            f"AZURE_OPENAI_DEPLOYMENT={deployment[1]} and AZURE_OPENAI_API_KEY instead"
+        )
+    _check_ending(name, parts, WHOLE_PATHS)
+
+
+def check_azure_endpoint(name: str, address: str) -> None:
+    """Raise ValueError, with `name` and what to write instead, for what is no endpoint of an Azure OpenAI resource."""
+    parts = _split(name, address)
+    if inside := re.search(r"/openai(/|$)", parts.path):
+        raise ValueError(f"{name} must be the address before /openai: write {_before(parts, inside[0])}")
+    _check_ending(name, parts, WHOLE_PATHS)
+
+
+def without_chat_path(address: str) -> str:
+    """Return `address` without `/chat/completions` at its end: that path is the one asked anyway."""
+    return re.sub(r"/chat/completions/*$", "", address)
+
+
+def check_key(name: str, key: str) -> None:
+    """Raise ValueError, with `name` and never the key, for a key that cannot be sent."""
+    again = "copy the key again, alone and without quotes"
+    if re.search(r"\s", key):
+        raise ValueError(f"{name} has a blank or a line break inside: {again}")
+    if strange := re.search(r"[^!-~]", key):
+        said = f"U+{ord(strange[0]):04X} {unicodedata.name(strange[0], '')}".rstrip()
+        raise ValueError(f"{name} has a character that no key has, {said}, at position {strange.start() + 1}: {again}")
+    if key[0] in "'\"`" or key[-1] in "'\"`":
+        raise ValueError(f"{name} has quotes around it: {again}")
+
+
+def checked_limit(name: str, limit: str, value: Any) -> float | int:
+    """Return `value` as the number that `limit` takes; ValueError with `name` where it is none, or too low."""
+    try:
+        number = int(value) if limit in WHOLE else float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be a number, got {value!r}") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    if number < 0:
+        raise ValueError(f"{name} must not be negative, got {value!r}")
+    if limit in WHOLE and number < WHOLE[limit]:
+        raise ValueError(f"{name} must be at least {WHOLE[limit]}, got {value!r}")
+    if limit not in WHOLE and number == 0:
+        raise ValueError(f"{name} must be more than 0 seconds, got {value!r}")
+    return number
+
+
+def is_this_machine(address: str) -> bool:
+    """Say whether the host of `address` is this machine (also as a container calls it); a private network is not."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return host in THIS_MACHINE or host.endswith(".localhost") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def shown(address: str) -> str:
+    """Return `address` without the parts that may hold a secret: user, password, query."""
+    parts = urlsplit(address)
+    return f"{_root(parts)}{parts.path}"
+
+
+def _split(name: str, address: str) -> SplitResult:
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        usable = False
+    if not usable or re.search(r"[\s\x00-\x1f]", address):
+        raise ValueError(
+            f"{name} must be an address that begins with http:// or https:// and has no blanks; "
+            "write for example https://host/v1 or http://127.0.0.1:11434/v1"
+        )
+    return parts
+
+
+def _check_ending(name: str, parts: SplitResult, endings: tuple[str, ...]) -> None:
+    path = parts.path.rstrip("/")
+    for ending in endings:
+        if path.endswith(ending):
+            raise ValueError(f"{name} must be the address before {ending}: write {_root(parts)}{path[: -len(ending)]}")
+
+
+def _before(parts: SplitResult, piece: str) -> str:
+    return _root(parts) + parts.path[: parts.path.index(piece)]
+
+
+def _root(parts: SplitResult) -> str:
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -1,0 +1,196 @@
+"""What a service answers, chunk by chunk or whole: the text, and how it ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import httpx2
+import openai
+
+from flowkit.base.text import clean
+from flowkit.model.events import Event, EventReader
+from flowkit.model.reply import Reply
+from flowkit.model.words import is_error
+
+KEEP_ALIVE = ("", "ping", "keep-alive", "keepalive", "heartbeat")
+FAREWELLS = ("[DONE]", '"[DONE]"', "DONE")
+NO_REASON = ("", "null", "none")
+TEXT_PARTS = (None, "text", "output_text")
+CUT = {
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
+    **dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content", "sensitive"), "content_filter"),
+}
+# vLLM and SGLang abort, OpenRouter says "error", DeepSeek has no room, Zhipu lost its network: there is no answer then.
+FAILED = (
+    *("abort", "aborted", "cancelled", "canceled", "error", "failed", "network_error", "timeout"),
+    "insufficient_system_resource",
+)
+
+
+class ReplyReader:
+    """Reads the bytes of a response as pieces of text, and notes in a `Reply` how the answer ends.
+
+    A chunk, a whole reply and an error are known by what they hold, whatever the content type says. Raises
+    `openai.APIError` for an error and for what is no reply; its `body` is what came.
+    done: the service has said that nothing more comes. chunks: how many came that belong to an answer.
+    """
+
+    def __init__(self, reply: Reply, request: httpx2.Request) -> None:
+        self.done = False
+        self.chunks = 0
+        self._reply, self._request = reply, request
+        self._events = EventReader()
+        self._half = ""  # the first half of a surrogate pair, whose second half may come in the next chunk
+        self._stranger: object = None  # an object that came and says nothing that we know
+
+    def feed(self, piece: bytes) -> Iterator[str]:
+        """Yield the texts that are complete with this piece of the response, none of them empty."""
+        return self._texts(self._events.feed(piece))
+
+    def end(self) -> Iterator[str]:
+        """Yield the last texts. Raises where the response is at its end and the answer is not."""
+        if not self.done:
+            yield from self._texts(self._events.end(), at_end=True)
+        reason = self._reply.finish_reason
+        if reason in FAILED:
+            raise self._error(f"the service gave this answer up, finish_reason {reason!r}")
+        if reason is None and not self.done:
+            if self._stranger is not None and not self.chunks:
+                raise self._error("what came is no chat completion", json.dumps(self._stranger))
+            raise openai.APIConnectionError(message="the reply ended before the answer did", request=self._request)
+        self._reply.finish_reason = reason or "stop"
+        if self._half:
+            yield "\ufffd"
+
+    def _texts(self, events: Iterable[Event], at_end: bool = False) -> Iterator[str]:
+        for event in events:
+            has_ended = self._reply.finish_reason is not None and self._reply.finish_reason not in FAILED
+            try:
+                texts = [self._joined(self._take(frame)) for frame in self._frames_of(event, at_end)]
+            except openai.APIError:
+                if not has_ended:
+                    raise
+                continue  # what goes wrong after the answer's end costs nothing
+            yield from filter(None, texts)
+            if self.done:
+                return
+
+    def _frames_of(self, event: Event, at_end: bool) -> list[Any]:
+        """Return the JSON of an event, usually one; none for a keep-alive."""
+        text = event.data
+        if not text.startswith("{"):
+            text = text.strip()
+            if text in FAREWELLS or text.startswith(FAREWELLS[0]):
+                self.done = True
+                return []
+            if text in KEEP_ALIVE or event.name in KEEP_ALIVE[1:]:
+                return []
+        try:
+            frames = [json.loads(text)]
+        except (ValueError, RecursionError):
+            frames = self._frames_of_text(event, at_end)
+        if event.name == "error" and frames:
+            raise self._error("the service reports an error", frames[0])
+        return frames
+
+    def _frames_of_text(self, event: Event, at_end: bool) -> list[Any]:
+        """Return what a text that is no JSON may be: several chunks, an error, or half a chunk at the end."""
+        lines = event.data.split("\n")
+        if len(lines) > 1 and all(line.endswith("}") or line in FAREWELLS for line in lines):
+            # Some services leave out the blank line between two events.
+            return [frame for line in lines for frame in self._frames_of(Event(line, event.name), at_end)]
+        if event.name == "error":
+            return [event.data]
+        if at_end and event.data.startswith("{"):
+            return []
+        raise self._error("the service sent what is no JSON", event.data)
+
+    def _take(self, frame: Any) -> str:
+        """Return the text of a chunk or of a whole reply, and note what else it says."""
+        if frame is None or frame == "":
+            return ""
+        if not isinstance(frame, dict):
+            raise self._wrong("a chunk of the stream", "an object", frame)
+        if is_error(frame):
+            raise self._error("the service reports an error", frame)
+        if usage := frame.get("usage"):
+            self._reply.usage = counts(usage)
+        if self._reply.model is None and isinstance(name := frame.get("model"), str):
+            self._reply.model = clean(name) or None
+        if not (choices := frame.get("choices")):
+            if frame and not usage and "choices" not in frame:
+                self._stranger = frame
+            return ""
+        if not isinstance(choices, list):
+            raise self._wrong("'choices'", "a list", choices)
+        self.chunks += 1
+        return self._choice(choices[0])
+
+    def _choice(self, choice: Any) -> str:
+        if not isinstance(choice, dict):
+            raise self._wrong("'choices[0]'", "an object", choice)
+        if choice.get("error"):  # OpenRouter
+            raise self._error("the service reports an error", choice)
+        whole = "delta" not in choice and "message" in choice
+        message = choice.get("message" if whole else "delta") or {}
+        if not isinstance(message, dict):
+            raise self._wrong("'message'" if whole else "'delta'", "an object", message)
+        text = self._text_of(message.get("content"))
+        if not text and (refusal := message.get("refusal")):
+            text, self._reply.refused = self._text_of(refusal), True
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and (reason := clean(reason).lower()) not in NO_REASON:
+            self._reply.finish_reason = CUT.get(reason, reason)
+            self._reply.refused |= reason == "refusal"
+        elif whole:
+            self._reply.finish_reason = "stop"
+        return text
+
+    def _text_of(self, content: Any) -> str:
+        """Return what is text in the content of a message: a text, or a list of parts of which some are thinking."""
+        if content is None or isinstance(content, str):
+            return content or ""
+        if isinstance(content, dict):
+            content = [content]
+        if not isinstance(content, list):
+            raise self._wrong("'content'", "text or a list of parts", content)
+        return "".join(self._text_of_part(part) for part in content)
+
+    def _text_of_part(self, part: Any) -> str:
+        if isinstance(part, str):
+            return part
+        if not isinstance(part, dict):
+            return ""
+        if part.get("type") == "refusal":
+            self._reply.refused = True
+            return str(part.get("refusal") or "")
+        text = part.get("text")
+        if isinstance(text, dict):
+            text = text.get("value")
+        is_answer = part.get("type") in TEXT_PARTS and not part.get("thought")
+        return text if is_answer and isinstance(text, str) else ""
+
+    def _joined(self, text: str) -> str:
+        """Return `text` as UTF-8 can carry it; half a surrogate pair at its end waits for the other half."""
+        if not text or (text.isascii() and not self._half):
+            return text
+        text = self._half + text
+        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+        return clean(text[:-1] if self._half else text)
+
+    def _wrong(self, what: str, expected: str, came: object) -> openai.APIError:
+        shown = came if isinstance(came, str) else json.dumps(came)
+        return self._error(f"{what} must be {expected}, got {type(came).__name__}", shown)
+
+    def _error(self, message: str, body: object = None) -> openai.APIError:
+        if isinstance(body, dict) and isinstance(body.get("error"), dict):
+            body = body["error"]  # as openai does, which reads the error's code there
+        return openai.APIError(clean(message), self._request, body=body)
+
+
+def counts(usage: object) -> dict[str, int]:
+    """Return the token counts that a service sent."""
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    return {name: usage[name] for name in names if isinstance(usage, dict) and isinstance(usage.get(name), int)}

@@ -1,0 +1,62 @@
+"""Which model a service has, where nobody named one: asked of its list of models, once per process and address."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from flowkit.model.checks import is_this_machine, shown
+
+TIMEOUT_S = 5.0
+MOST_NAMED = 10
+
+
+@lru_cache(maxsize=16)
+def only_model(base_url: str, api_key: str, default: str) -> str:
+    """Return the only model that `GET /models` lists; `default` where it is listed, or where there is no list.
+
+    Raises ValueError where nobody answers at that address, and where the list leaves a choice (with up to ten names).
+    Blocks for five seconds at the most.
+    """
+    names = _listed(base_url, api_key)
+    if names is None or default in names:
+        return default
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise ValueError(f"{shown(base_url)} lists no model: load one there, or set OPENAI_MODEL")
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    raise ValueError(
+        f"OPENAI_MODEL is not set, and {shown(base_url)} has {len(names)} models: "
+        f"set it to one of {', '.join(names[:MOST_NAMED])}{more}"
+    )
+
+
+def _listed(base_url: str, api_key: str) -> list[str] | None:
+    """Return the names of the service's models, None where its answer is no list of models."""
+    import httpx2  # slow to import, and only needed where no model is named
+
+    url = urlsplit(base_url)._replace(path=urlsplit(base_url).path.rstrip("/") + "/models").geturl()
+    direct = is_this_machine(base_url)  # past any proxy, which could not reach this machine
+    try:
+        # Redirects are not followed: the key is for this address only.
+        with httpx2.Client(timeout=TIMEOUT_S, trust_env=not direct) as client:
+            answer = client.get(url, headers={"authorization": f"Bearer {api_key}"})
+        body: Any = answer.json() if answer.is_success else None
+    except (httpx2.ConnectError, httpx2.ConnectTimeout):
+        raise ValueError(f"cannot connect to {shown(base_url)}: is it running?") from None
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
+        return None
+    return _names(body)
+
+
+def _names(body: Any) -> list[str] | None:
+    if not isinstance(body, dict):
+        return None
+    models = body.get("data")
+    if models is None and body.get("object") == "list":  # Ollama without any model
+        return []
+    if not isinstance(models, list):
+        return None
+    return [each["id"] for each in models if isinstance(each, dict) and isinstance(each.get("id"), str) and each["id"]]

@@ -1,0 +1,32 @@
+"""How an answer ended, and what the service said about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from flowkit.model.timing import Timing
+from flowkit.prompt.history import Message
+
+
+@dataclass
+class Reply:
+    """How an answer ended, filled in while it is read.
+
+    finish_reason: "stop" for a finished answer, also where the service ends its stream without a reason; "length" or
+        "content_filter" for one that was cut, in whatever words the service says so; another word of the service for
+        another end; None until then.
+    refused: whether the text is the service's refusal to answer and no answer. model: the one that answered, as the
+        service names it; None where it does not say.
+    usage: tokens as the service counted them, empty where it does not say.
+    format: what the service was asked for, "json_schema" or "json_object" as far as it takes them; "" for plain text.
+    messages: what was sent. dropped: how many messages of the history were not, the oldest.
+    """
+
+    finish_reason: str | None = None
+    refused: bool = False
+    model: str | None = None
+    usage: dict[str, int] | None = None
+    format: str = ""
+    messages: list[Message] = field(default_factory=list)
+    dropped: int = 0
+    timing: Timing = field(default_factory=Timing)

@@ -1,0 +1,46 @@
+"""flow.py and check_list.py as programs: what a person can mend is one line and an exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowkit.base.program import exit_code_of
+from tests.conftest import PROJECT
+from tests.programs import environment_of, free_port
+
+
+@pytest.mark.parametrize("program", ["flow.py", "check_list.py"])
+@pytest.mark.parametrize(
+    ("variables", "code", "said"),
+    [
+        ({"OPENAI_MODEL": "m"}, 1, "cannot connect to http://127.0.0.1:"),
+        ({"OPENAI_API_KEY": "a key"}, 2, "OPENAI_API_KEY has a blank"),
+    ],
+)
+def test_an_error_that_a_person_can_mend_is_one_line(
+    tmp_path: Path, program: str, variables: dict[str, str], code: int, said: str
+) -> None:
+    address = f"http://127.0.0.1:{free_port()}/v1"
+    environment = environment_of(tmp_path / "home", OPENAI_BASE_URL=address, MODEL_MAX_RETRIES="0", **variables)
+    command = [sys.executable, str(PROJECT / program)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"{program}: {said}")
+
+
+def test_an_interruption_is_quiet_and_a_fault_of_ours_is_not_hidden(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    def faulty() -> int:
+        raise KeyError("a fault")
+
+    assert exit_code_of(interrupted, "flow.py") == 130
+    assert capsys.readouterr() == ("", "")
+    with pytest.raises(KeyError, match="a fault"):
+        exit_code_of(faulty, "flow.py")
