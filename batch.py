@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,6 +15,8 @@ from flow import ChatFlow
 from flowkit.base.errors import BadInputError
 from flowkit.base.files import told
 from flowkit.base.printing import speak_plainly
+from flowkit.base.program import stop_printing
+from flowkit.base.text import clean, visible
 from flowkit.data.figures import Figures, write_figures
 from flowkit.data.lines import digest_of
 from flowkit.data.records import DataInfo, Row, RunInfo
@@ -63,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run(engine, prepared(engine, options))
     except BadInputError as error:
         return complain(error, BAD_INPUT)
-    except BrokenPipeError:  # whoever read has seen enough; what was to be written is written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # what was to be written is written
+        stop_printing()
         return ALL_WELL
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -86,7 +87,7 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
     except ValueError as error:
         raise BadInputError(str(error)) from error
     for finding in (*engine.findings, *engine.notices):
-        print(f"batch.py: {finding}", file=sys.stderr)
+        print(f"batch.py: {shown_whole(finding)}", file=sys.stderr)
     return plan
 
 
@@ -178,19 +179,24 @@ def print_verdict(plan: Plan, result: Result, comparison: Comparison | None, gat
     if comparison:
         print_comparison(comparison)
     if gate.checks:
-        print(*gate.notes, *gate.lines, sep="\n")
+        print(*map(shown_whole, (*gate.notes, *gate.lines)), sep="\n")
 
 
 def ask_to_resume(options: RunOptions, causes: Sequence[str]) -> int:
     """Print why something is missing, and as the last line the command that asks for it."""
-    print(*causes, f"to ask for what is missing:\n{resume_command(options, sys.argv[0])}", sep="\n")
+    print(*map(shown_whole, causes), f"to ask for what is missing:\n{resume_command(options, sys.argv[0])}", sep="\n")
     return SOME_FAILED
 
 
 def complain(what: object, code: int) -> int:
     """Print one line to the standard error output."""
-    print(f"batch.py: {what}", file=sys.stderr)
+    print(f"batch.py: {shown_whole(str(what))}", file=sys.stderr)
     return code
+
+
+def shown_whole(text: str) -> str:
+    """Return a line that no terminal obeys, whatever texts are in it."""
+    return visible(clean(text), kept="")
 
 
 if __name__ == "__main__":

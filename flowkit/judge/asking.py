@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from opentelemetry.trace import Span
 
 from flowkit.base import tracing
+from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import SCORES
 from flowkit.base.text import check_text
 from flowkit.data.records import Tokens, Verdict, plain
@@ -54,7 +55,7 @@ async def judge(
     prompt: Prompt,
     answer: str,
     statement: str,
-    examples: list[dict[str, Any]],
+    examples: list[JsonObject],
     votes: int = 1,
     parent: Span | None = None,
     paid: list[Tokens] | None = None,
@@ -105,9 +106,13 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
 
 
+<<<<<<< HEAD
 async def _reading(
     model: Model, prompt: Prompt, inputs: dict[str, Any], foreign: list[str], paid: list[Tokens], parent: Span
 ) -> Reading:
+=======
+async def _reading(model: Model, prompt: Prompt, inputs: JsonObject, foreign: list[str], parent: Span) -> Reading:
+>>>>>>> main
     """Ask; ask again once with a higher limit if the reply was cut, and once if it is no verdict otherwise.
 
     foreign: explanations that belong to other answers. paid: gets the tokens of each ask.
@@ -137,12 +142,16 @@ def _messages(prompt: Prompt, inputs: dict[str, Any]) -> list[Message]:
 
 
 async def _ask(
+<<<<<<< HEAD
     model: Model,
     messages: list[Message],
     parameters: dict[str, Any],
     foreign: list[str],
     paid: list[Tokens],
     parent: Span,
+=======
+    model: Model, messages: list[Message], parameters: JsonObject, foreign: list[str], parent: Span
+>>>>>>> main
 ) -> Reading:
     raw, reply = await complete_text(model, messages, parameters, parent)
     paid.append(await tokens_of(reply.usage, model.name, messages, raw))
@@ -181,7 +190,7 @@ def _verdict(readings: list[Reading], digest: str) -> Verdict:
     )
 
 
-def _quotable(example: dict[str, Any]) -> dict[str, Any]:
+def _quotable(example: JsonObject) -> JsonObject:
     """Return the example with texts that can neither end the quotation marks around them nor begin a new line."""
     return {
         name: json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) else value

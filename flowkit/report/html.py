@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 from flowkit.base.errors import BadInputError
 from flowkit.base.files import write_whole
+from flowkit.base.json_text import JsonObject
 from flowkit.base.text import clean
 from flowkit.data.figures import Figures, Mean, read_figures
 from flowkit.data.records import DataInfo, Row, RunInfo, plain
@@ -102,7 +103,7 @@ def render(rows: Sequence[Row], figures: Figures, earlier: Sequence[Row] | None,
     )
 
 
-def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> list[dict[str, Any]]:
+def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> list[JsonObject]:
     """Return the rows to show: failed, unscored, then the lowest; beside a baseline, the largest change first.
 
     A row that has a partner in the baseline gets that one's answer and verdicts as `before`.
@@ -115,7 +116,7 @@ def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> li
         mean = sum(given) / len(given) if given else 6
         return -_largest_change(row, before.get(id(row))), row.error is None, None not in scores, mean
 
-    def shown(row: Row) -> dict[str, Any]:
+    def shown(row: Row) -> JsonObject:
         then = before.get(id(row))
         earlier_one = {"before": {"answer": then.answer, "verdicts": plain(then.verdicts)}} if then else {}
         return {**plain(row), "ending": row.ending, **earlier_one}

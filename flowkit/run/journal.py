@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from flowkit.base.json_text import JsonObject
 from flowkit.base.text import clean
 from flowkit.data.records import JournalEntry, plain, record
 
@@ -28,7 +29,7 @@ class Journal:
     def __init__(self, path: Path, *, resume: bool) -> None:
         self.path, self.passed_over = path, 0
         self.finished: dict[str, JournalEntry] = {}
-        self.former: dict[str, dict[str, Any]] = {}
+        self.former: dict[str, JsonObject] = {}
         self.earlier: list[JournalEntry] = []
         if resume:
             self._read()

@@ -182,7 +182,7 @@ class LineWorker:
         if cause := hopeless(error):
             self._hopeless[cause] += 1
             if self._hopeless[cause] >= HOPELESS_IN_A_ROW:
-                self._interruption.request(cause)
+                self._interruption.request(f"the run was stopped after {HOPELESS_IN_A_ROW} failures in a row: {cause}")
 
     def _keep(self, entry: JournalEntry) -> None:
         try:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowkit.base.json_text import JsonObject
 from flowkit.data.figures import Endings, Figures, TokenSums
 from flowkit.data.records import Row, Tokens
 from flowkit.scores import metrics
@@ -91,7 +92,7 @@ class Sums:
             score = 1 + next(i for i, count in enumerate(counts) if count)
             yield f"the judge gave {score} to all {sum(counts)} statements it scored: does it tell answers apart?"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the same as plain JSON values."""
         return {
             "tallies": {name: [*tally.counts, tally.unscored] for name, tally in self.tallies.items()},
