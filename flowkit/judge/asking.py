@@ -81,7 +81,7 @@ async def judge(
     return verdict
 
 
-def messages_for(prompt: Prompt, answer: str, statement: str, examples: list[dict[str, Any]]) -> list[Message]:
+def messages_for(prompt: Prompt, answer: str, statement: str, examples: list[JsonObject]) -> list[Message]:
     """Return what the judge is sent first, with a mark that is new each time, so that no answer closes its block."""
     return _messages(prompt, _inputs(answer, statement, examples))
 
@@ -106,13 +106,9 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
 
 
-<<<<<<< HEAD
 async def _reading(
-    model: Model, prompt: Prompt, inputs: dict[str, Any], foreign: list[str], paid: list[Tokens], parent: Span
+    model: Model, prompt: Prompt, inputs: JsonObject, foreign: list[str], paid: list[Tokens], parent: Span
 ) -> Reading:
-=======
-async def _reading(model: Model, prompt: Prompt, inputs: JsonObject, foreign: list[str], parent: Span) -> Reading:
->>>>>>> main
     """Ask; ask again once with a higher limit if the reply was cut, and once if it is no verdict otherwise.
 
     foreign: explanations that belong to other answers. paid: gets the tokens of each ask.
@@ -133,25 +129,21 @@ async def _reading(model: Model, prompt: Prompt, inputs: JsonObject, foreign: li
             return replace(reading, asks=asks)
 
 
-def _inputs(answer: str, statement: str, examples: list[dict[str, Any]]) -> dict[str, Any]:
+def _inputs(answer: str, statement: str, examples: list[JsonObject]) -> JsonObject:
     return {"answer": answer, "statement": statement, "examples": [_quotable(example) for example in examples]}
 
 
-def _messages(prompt: Prompt, inputs: dict[str, Any]) -> list[Message]:
+def _messages(prompt: Prompt, inputs: JsonObject) -> list[Message]:
     return prompt.messages(**inputs, mark=secrets.token_hex(8))
 
 
 async def _ask(
-<<<<<<< HEAD
     model: Model,
     messages: list[Message],
-    parameters: dict[str, Any],
+    parameters: JsonObject,
     foreign: list[str],
     paid: list[Tokens],
     parent: Span,
-=======
-    model: Model, messages: list[Message], parameters: JsonObject, foreign: list[str], parent: Span
->>>>>>> main
 ) -> Reading:
     raw, reply = await complete_text(model, messages, parameters, parent)
     paid.append(await tokens_of(reply.usage, model.name, messages, raw))
