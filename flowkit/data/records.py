@@ -172,6 +172,7 @@ class RunInfo:
     answered_by, judged_by: names of models. prompts: digests by file name, 12 hex digits.
     offline: the offline demonstration took part, so the figures measure nothing.
     finished_at: UTC, ISO 8601. engine: "local", "promptflow" or "ray".
+    token_factor: how many tokens the service counted for each that we did, learned during the run; 1 for OpenAI's.
     """
 
     answered_by: str
@@ -182,6 +183,7 @@ class RunInfo:
     data: DataInfo
     finished_at: str = ""
     engine: str = ""
+    token_factor: float = 1.0
 
 
 def plain(value: Any) -> Any:
