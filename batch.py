@@ -22,6 +22,7 @@ from flowkit.data.lines import digest_of
 from flowkit.data.records import DataInfo, Row, RunInfo
 from flowkit.data.rows import read_rows
 from flowkit.model.configuration import is_offline
+from flowkit.model.token_factor import factor_of
 from flowkit.report.github import print_annotations, write_summary
 from flowkit.report.html import write_page
 from flowkit.report.junit import write_junit
@@ -112,7 +113,9 @@ def run(engine: Engine, plan: Plan) -> int:
     except OSError as error:
         return ask_to_resume(options, [told(error)])
     finished_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    figures = replace(result.figures, run=replace(started, finished_at=finished_at))
+    learned = round(factor_of(plan.chat_flow.model), 2)
+    ran = replace(started, finished_at=finished_at, token_factor=learned)
+    figures = replace(result.figures, run=ran)
     comparison = compare(result.rows, plan.baseline) if plan.baseline is not None else None
     gate = held_against(plan, figures, comparison)
     page, unwritten = write(plan, result, figures, gate)
@@ -175,6 +178,8 @@ def print_verdict(plan: Plan, result: Result, comparison: Comparison | None, gat
     """Print who answered, where the files are, and how the run stands beside its baseline and thresholds."""
     folder = plan.options.folder
     print(f"answered by {plan.chat_flow.model.name}, judged by {plan.eval_flow.model.name}")
+    if (factor := factor_of(plan.chat_flow.model)) > 1:
+        print(f"{plan.chat_flow.model.name} counts {factor:.2f} tokens for each that we count; the budget heeds it")
     print(f"{folder / result.details} and {folder / 'metrics.json'} written")
     if comparison:
         print_comparison(comparison)

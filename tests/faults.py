@@ -39,7 +39,7 @@ class Faults:
         if body.get("stream") and asked.split("Question ")[-1].split("?")[0].endswith("7"):
             return Status(400, "the prompt was filtered", error_code="content_filter")
         right = Answer(deltas=["Re: ", asked], first_s=0.02) if body.get("stream") else VERDICT
-        act = right
+        act: Act = right
         if not self.healed and self.chance.random() < SHARE:
             slow = replace(right, first_s=SLOW_S)
             act = self.chance.choice([*broken(bool(body.get("stream"))), slow])

@@ -183,6 +183,7 @@ class RunInfo:
     answered_by, judged_by: names of models. prompts: digests by file name, 12 hex digits.
     offline: the offline demonstration took part, so the figures measure nothing.
     finished_at: UTC, ISO 8601. engine: "local", "promptflow" or "ray".
+    token_factor: how many tokens the service counted for each that we did, learned during the run; 1 for OpenAI's.
     prices: whose table the costs are by, such as "genai-prices 0.2.3"; None where nothing can have a price.
     """
 
@@ -194,6 +195,7 @@ class RunInfo:
     data: DataInfo
     finished_at: str = ""
     engine: str = ""
+    token_factor: float = 1.0
     prices: str | None = field(default=None, metadata=OMIT_NONE)
 
 
