@@ -223,6 +223,27 @@ def test_what_breaks_off_counts_as_the_most_it_may_cost(error: Exception, costs:
     assert budget.spent_usd == pytest.approx(costs)
 
 
+def test_a_reply_whose_tokens_are_not_told_counts_as_the_most_it_may_cost() -> None:
+    budget = budget_of(1)
+    Share(budget, RATE, Tokens(300, 700, "vocabulary"), 1000e-6, [Tokens(None, 5, "service")]).settle()
+    assert budget.spent_usd == pytest.approx(1000e-6)
+
+
+def test_who_no_longer_waits_takes_no_money() -> None:
+    async def two() -> None:
+        budget = budget_of(1.5 * AN_ANSWER)
+        first = await budget.for_answer("What?", [])
+        second, third = (asyncio.ensure_future(budget.for_answer("What?", [])) for _ in range(2))
+        await asyncio.sleep(0.01)
+        second.cancel()
+        assert first
+        first.settle()
+        assert await asyncio.wait_for(third, 10)
+        assert budget.reserved_usd == pytest.approx(AN_ANSWER)
+
+    asyncio.run(two())
+
+
 def test_a_stop_while_lines_wait_for_money_ends_the_run(server: ChatServer, tmp_path: Path) -> None:
     server.usual = Answer(first_s=30)
     configuration = {"model": "gpt-4o-mini", "base_url": server.base_url, "api_key": "a-key"}

@@ -64,11 +64,13 @@ class Budget:
         return await self._share(self._rates.verdicts, await verdict_at_most(self.eval_flow, answer, statement))
 
     def settle(self, share: Share) -> None:
-        """Put what the request did cost in place of what was set aside for it."""
+        """Put what the request did cost in place of what was set aside; all of that where the service does not say."""
         if share.most is not None:
             self._in_flight -= 1
             self.reserved_usd -= share.reserved_usd
-            self.spent_usd += sum(price(share.rate, each) or 0.0 for each in share.paid)
+            costs = [price(share.rate, each) for each in share.paid]
+            known = [cost for cost in costs if cost is not None]
+            self.spent_usd += sum(known) if len(known) == len(costs) else share.reserved_usd
             self._let_go_on()
 
     async def _share(self, rate: Rate | None, most: Tokens) -> Share | None:
@@ -85,8 +87,10 @@ class Budget:
             fits = not self.used_up and self.spent_usd + self.reserved_usd + amount <= (self.limit_usd or 0.0)
             if not fits and self._in_flight:
                 return  # what they did cost is known soon
-            self.used_up = not fits
             self._waiting.popleft()
+            if allowed.done():  # cancelled
+                continue
+            self.used_up = not fits
             if fits:
                 self._in_flight += 1
                 self.reserved_usd += amount
