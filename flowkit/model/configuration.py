@@ -24,6 +24,7 @@ from flowkit.model.checks import (
 from flowkit.model.listing import only_model
 from flowkit.model.variables import address_and_key, dotenv_path, read_variables, warn_once
 
+Fields = dict[str, Any]  # of a model configuration, as a person gives them
 DEFAULT_MODEL = "gpt-4o-mini"
 DEFAULT_AZURE_API_VERSION = "2024-10-21"
 
@@ -67,7 +68,7 @@ class Model:
 
 
 def resolve(
-    model_config: Any = None, *, judge: bool = False, connection: Callable[[str], dict[str, Any]] | None = None
+    model_config: Any = None, *, judge: bool = False, connection: Callable[[str], Fields] | None = None
 ) -> Model:
     """Return the model that `model_config` names.
 
@@ -106,9 +107,7 @@ def _from_variables(variables: ChainMap[str, str], name: str | None) -> Model | 
     return None
 
 
-def _from_fields(
-    given: dict[str, Any], variables: ChainMap[str, str], connection: Callable[[str], dict[str, Any]] | None
-) -> Model:
+def _from_fields(given: Fields, variables: ChainMap[str, str], connection: Callable[[str], Fields] | None) -> Model:
     if name := given.pop("connection", None):
         if connection is None:
             raise ValueError(f"model_config: connection {name!r} is one of promptflow's, and nothing reads those")
@@ -193,9 +192,9 @@ def _warn_of_plain_http(name: str, address: str, api_key: str | None) -> None:
         warn_once(f"{name}: the key travels unencrypted to {shown(address)}; write https:// if the service has it")
 
 
-def _limits(given: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+def _limits(given: Mapping[str, Any], variables: Mapping[str, str]) -> Fields:
     """Return the limits asked for: `timeout_s`, `max_retries` and so on, or `MODEL_TIMEOUT_S` and so on."""
-    limits: dict[str, Any] = {}
+    limits: Fields = {}
     for limit in ("timeout_s", "max_retries", "give_up_after_s", "max_in_flight"):
         variable = f"MODEL_{limit.upper()}"
         if limit in given:
@@ -205,7 +204,7 @@ def _limits(given: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str,
     return limits
 
 
-def _fields_of(model_config: Any) -> dict[str, Any]:
+def _fields_of(model_config: Any) -> Fields:
     if is_dataclass(model_config) and not isinstance(model_config, type):
         model_config = asdict(model_config)
     if isinstance(model_config, str) and model_config.lstrip().startswith("{"):
@@ -216,7 +215,7 @@ def _fields_of(model_config: Any) -> dict[str, Any]:
     return {name: value for name, value in model_config.items() if value is not None and name != "type"}
 
 
-def _expanded(given: dict[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+def _expanded(given: Fields, variables: Mapping[str, str]) -> Fields:
     """Put variables in place of `${env:NAME}`; promptflow itself would send the reference when it is unset."""
 
     def expand(value: Any) -> Any:

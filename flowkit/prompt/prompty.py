@@ -13,6 +13,7 @@ from jinja2 import Template
 from jinja2.sandbox import SandboxedEnvironment
 from ruamel.yaml import YAML
 
+from flowkit.base.json_text import JsonObject
 from flowkit.prompt.history import ROLES, Message
 
 FRONT_MATTER = re.compile(r"\s*---[ \t]*\n(.*?)^---[ \t]*\n(.*)", re.DOTALL | re.MULTILINE)
@@ -33,7 +34,7 @@ class Prompt:
 
     name: str
     template: str
-    parameters: dict[str, Any]
+    parameters: JsonObject
     inputs: tuple[str, ...]
     digest: str
 

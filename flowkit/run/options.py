@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
@@ -19,6 +20,17 @@ def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
     return int(text)
+
+
+def usd(text: str) -> float:
+    """Read an amount for argparse."""
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not 0 < amount < math.inf:
+        raise argparse.ArgumentTypeError(f"expected an amount in USD above 0, such as 2.50, got {text!r}")
+    return amount
 
 
 def option(default: Any, help: str, kind: Callable[[str], Any] = str, **more: Any) -> Any:
@@ -48,6 +60,8 @@ class RunOptions:
                         choices=[1, 3, 5])  # fmt: skip
     labels: Path | None = option(None, "people's scores, saved from report.html: tell what people would have given",
                                  Path, metavar="FILE")  # fmt: skip
+    estimate: bool = option(False, "print how many requests and tokens the run takes, and what it costs; send nothing")
+    max_cost: float | None = option(None, "ask for nothing more once the run may cost that much", usd, metavar="USD")
     line_timeout: int = option(600, "seconds for one answer or one verdict (600)", at_least_one, metavar="S")
     missing: Literal["skip", "worst"] = option(
         "skip", "worst: a missing score counts as 1 (skip)", choices=["skip", "worst"]
@@ -92,6 +106,10 @@ def read_options(arguments: Sequence[str] | None) -> RunOptions:
         parser.error("--no-worse-than-baseline needs --baseline DIR")
     if options.engine != "ray" and (options.address or options.workers or options.format != "jsonl"):
         parser.error("--address, --workers and --format need --engine ray")
+    if options.engine == "ray" and options.max_cost:
+        parser.error("--max-cost needs --engine local or promptflow: Ray's workers do not share what is spent")
+    if options.estimate and options.resume:
+        parser.error("--estimate is for a new run: it does not count what --resume finds finished")
     return options
 
 

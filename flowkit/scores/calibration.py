@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from statistics import correlation
-from typing import Any
 
 from tabulate import tabulate
 
+from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import SCORES
 from flowkit.base.text import in_one_line, shown
 from flowkit.data.labels import Label
@@ -75,7 +75,7 @@ class Calibration:
     kappa_ci95: tuple[float, float] | None = None
     by_name: dict[str, Agreement] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the same as plain JSON values."""
         return asdict(self)
 
