@@ -99,7 +99,7 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
 def print_estimate(options: RunOptions) -> int:
     """Print what the run would take; nothing is sent. Raises BadInputError."""
     try:
-        print(estimated(options, ChatFlow(), EvalFlow()))
+        print(estimated(options, ChatFlow(), EvalFlow(votes=options.votes)))
     except OSError as error:
         raise BadInputError(told(error)) from error
     except ValueError as error:

@@ -102,8 +102,8 @@ class Figures:
     statements: by name. total: lines; answered, judged (in every statement), failed: how many of them.
     timing: percentiles by the name of a field of `Times`. tokens: of the answers. judge_tokens: of the verdicts.
     cost_usd: of both together, as in the rows; None where a price is unknown, and offline. notes: what a reader of
-    the figures has to know, a sentence each. run: what the figures are of. human: by statement, where enough
-    labels were given. noise: with several votes.
+    the figures has to know, a sentence each. run: what the figures are of. human: by statement, where enough labels
+    were given. noise: with several votes.
     """
 
     statements: dict[str, Mean]

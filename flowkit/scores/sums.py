@@ -24,8 +24,8 @@ class Sums:
 
     lines: total, answered, judged, failed. endings: by the fields of `Endings`. tokens: prompt, completion of the
     answers; judge_tokens: of the verdicts. costs: lines whose cost is known, and nano_usd of them together.
-    times: by kind, how often each length was seen (see `lengths`). votes: by statement, how often each pattern of votes
-    was seen (see `judge_noise.pattern`).
+    times: by kind, how often each length was seen (see `lengths`).
+    votes: by statement, how often each pattern of votes was seen (see `judge_noise.pattern`).
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict)
@@ -117,8 +117,8 @@ class Sums:
         """Read what `as_dict` gave."""
         tallies = {name: Tally((a, b, c, d, e), rest) for name, (a, b, c, d, e, rest) in found["tallies"].items()}
         times = {kind: Counter(dict(map(tuple, seen))) for kind, seen in found["times"].items()}
-        votes = {name: Counter(seen) for name, seen in found["votes"].items()}
         counts = ("lines", "endings", "tokens", "judge_tokens", "costs")
+        votes = {name: Counter(seen) for name, seen in found["votes"].items()}
         return cls(tallies, times=times, votes=votes, **{kind: Counter(found[kind]) for kind in counts})
 
 
