@@ -74,8 +74,8 @@ function startLabelling(data) {
       ...(pair.row.chat_history?.length ? section("History", messages(pair.row)) : []),
       ...section("Question", make("pre", {}, pair.row.question)),
       ...section("Answer", make("pre", {}, pair.row.answer)),
-      ...section("Statement", make("pre", { id: "statement" }, pair.statement)),
     ] : []));
+    element("statement").textContent = pair ? `Statement: ${pair.statement}` : "";
     scores.forEach((button, i) => {
       button.disabled = !pair;
       button.setAttribute("aria-pressed", String(label?.score === i + 1));
