@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from flowkit.model.configuration import DEFAULT_MODEL, Model, is_offline, resolve
 from flowkit.model.variables import read_variables
 
 NAME = "open_ai_connection"
+if TYPE_CHECKING:
+    from promptflow.core import AzureOpenAIModelConfiguration, OpenAIModelConfiguration
+
+    ModelConfiguration = OpenAIModelConfiguration | AzureOpenAIModelConfiguration | dict[str, Any] | None
+else:  # what promptflow reads of a flow's annotation: with its own classes there, it lets nothing else through
+    ModelConfiguration = Optional[dict]
 OFFLINE_NAME = "offline_demo_connection"  # its address is another one each time, so it is never taken for a real one
 
 
