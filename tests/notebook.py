@@ -55,7 +55,7 @@ def main() -> None:
     """Run the notebook in a copy of the project with an empty home, and keep what it shows."""
     with tempfile.TemporaryDirectory() as temporary:
         home, folder = Path(temporary) / "home", copy_of_project(Path(temporary))
-        notebook = execute(folder, clean_environment(home))
+        notebook = execute(folder, {**clean_environment(home), "TMPDIR": str(home)})
         shown = nbformat.writes(notebook)
         NOTEBOOK.write_text(without_paths(shown, folder, home) + "\n", encoding="utf-8")
 

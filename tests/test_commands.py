@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chat_server import ChatServer
+from tests.chat_server import Answer, ChatServer
 from tests.conftest import new_home
 from tests.notebook import clean_environment, copy_of_project
 
@@ -52,3 +52,43 @@ def test_flow_test_asks_the_model_it_is_given_and_keeps_the_key_to_itself(
     assert server.requests[0].headers[header].endswith(KEY)
     assert KEY not in printed
     assert files_with(KEY, tmp_path) == []
+
+
+RECORDER = """
+import os
+import socket
+
+real = socket.getaddrinfo
+
+def getaddrinfo(host, *more, **named):
+    with open(os.environ["LOOK_UPS"], "a") as file:
+        print(host, file=file)
+    return real(host, *more, **named)
+
+socket.getaddrinfo = getaddrinfo
+"""
+SWITCH = {"APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true"}
+LINES = ["--data", "data.jsonl", "--column-mapping", "question=${data.question}"]
+
+
+@pytest.mark.parametrize(
+    ("command", "variables"),
+    [(["pf", "flow", "test", "--flow", "."], {}), (["pf", "run", "create", "--flow", ".", *LINES], SWITCH)],
+    ids=["flow test", "run create, with the variable of docs/promptflow.md"],
+)
+def test_a_command_that_lives_longer_than_15_seconds_looks_nothing_up_outside(
+    server: ChatServer, tmp_path: Path, command: list[str], variables: dict[str, str]
+) -> None:
+    server.usual = Answer(first_s=16)  # the exporter's worker asks for its settings after 5 to 15 seconds
+    (tmp_path / "sitecustomize.py").write_text(RECORDER)
+    look_ups = tmp_path / "look_ups"
+    look_ups.touch()
+    environment = {**clean_environment(tmp_path / "home"), **new_home(tmp_path / "home")}
+    environment.pop("APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED")
+    environment |= {"PYTHONPATH": str(tmp_path), "LOOK_UPS": str(look_ups), "PF_WORKER_COUNT": "3", **variables}
+    environment |= {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": KEY, "OPENAI_MODEL": "m"}
+    subprocess.run(
+        command, cwd=copy_of_project(tmp_path), env=environment, check=True, capture_output=True, timeout=120
+    )
+    assert len(server.requests) in (1, 3)
+    assert set(look_ups.read_text().split()) <= {"127.0.0.1", "localhost"}

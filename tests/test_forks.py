@@ -46,7 +46,6 @@ if __name__ == "__main__":
 MAPPING = ["--column-mapping", "question=${data.question}", "chat_history=${data.chat_history}"]
 
 
-
 def answer_or_verdict(body: dict[str, Any]) -> Act:
     return Answer() if body.get("stream") else Answer(deltas=['{"explanation": "So it seems.", "score": 4}'])
 
@@ -68,7 +67,9 @@ class Project:
     def answered(self, flow: str, *more: str) -> int:
         """Run a flow over the three lines of data; return how many it answered."""
         name = f"run_of_{flow.partition('.')[0]}"
-        printed = self.run("pf", "run", "create", "--flow", flow, "--name", name, "--data", "data.jsonl", *MAPPING, *more)
+        printed = self.run(
+            "pf", "run", "create", "--flow", flow, "--name", name, "--data", "data.jsonl", *MAPPING, *more
+        )
         assert '"status": "Completed"' in printed
         outputs = Path(self.environment["PF_HOME_DIRECTORY"]) / ".runs" / name / "flow_outputs" / "output.jsonl"
         return len(outputs.read_text().splitlines())
