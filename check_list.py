@@ -57,8 +57,8 @@ class EvalFlow:
         if str(votes) not in ("1", "3", "5"):
             raise ValueError(f"votes must be 1, 3 or 5, got {votes!r}")
         self.votes = int(votes)  # promptflow's command line passes it as text
-        self.model = resolve(model_config, judge=True, connection=fields_of_connection)
         self.prompt = Prompt.load(BASE_DIR / "eval_checklist.prompty")
+        self.model = resolve(model_config, judge=True, connection=fields_of_connection, default=self.prompt.models)
 
     def __call__(self, answer: str, statements: dict):  # type: ignore
         """Return {"score": 1 to 5 or None, "explanation": text, ...} for every statement, judged at the same time.

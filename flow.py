@@ -39,9 +39,9 @@ class ChatFlow:
 
     # promptflow reads these annotations and knows few: no quotes, no `X | Y`, no `from __future__ import annotations`.
     def __init__(self, model_config: ModelConfiguration = None, max_total_token: int = 1100) -> None:
-        self.model = resolve(model_config, connection=fields_of_connection)
-        self.max_total_token = int(max_total_token)  # promptflow's command line passes its default as text
         self.prompt = Prompt.load(BASE_DIR / "chat.prompty")
+        self.model = resolve(model_config, connection=fields_of_connection, default=self.prompt.models)
+        self.max_total_token = int(max_total_token)  # promptflow's command line passes its default as text
         load_vocabulary(self.model.name)
 
     @property

@@ -459,4 +459,5 @@ def test_an_input_with_a_default_may_be_left_out(tmp_path: Path) -> None:
 def test_the_model_that_the_file_names_is_known(tmp_path: Path) -> None:
     azure = HEAD.replace("model: gpt-4,", "azure_deployment: mine,")
     heads = [HEAD, azure, "---\nname: x\n---\n"]
-    assert [Prompt.load(written(tmp_path, head + "user:\nHi\n")).model for head in heads] == ["gpt-4", "mine", None]
+    models = [Prompt.load(written(tmp_path, head + "user:\nHi\n")).models for head in heads]
+    assert models == [{"model": "gpt-4"}, {"azure_deployment": "mine"}, {}]

@@ -35,7 +35,7 @@ class Prompt:
     inputs: as the file declares them; where it declares none, those of its sample as in promptflow, else those that
     the template uses. defaults: of inputs that may be left out.
     digest: of the whole file, 12 hex digits; kept with whatever the prompt produced.
-    model: which model (or deployment) the file names, if it does. first_line: the template's, in the file.
+    models: "model" and "azure_deployment" as far as the file names them. first_line: the template's, in the file.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Prompt:
     digest: str
     is_declared: bool = True
     defaults: dict[str, Any] = field(default_factory=dict)
-    model: str | None = None
+    models: dict[str, str] = field(default_factory=dict)
     first_line: int = 1
 
     @classmethod
@@ -70,7 +70,7 @@ class Prompt:
             digest=hashlib.sha256(content.encode()).hexdigest()[:12],
             is_declared=bool(declared),
             defaults={name: each["default"] for name, each in dict(declared).items() if "default" in (each or {})},
-            model=configuration.get("model") or configuration.get("azure_deployment"),
+            models={name: configuration[name] for name in ("model", "azure_deployment") if configuration.get(name)},
             first_line=content[: parts.start(2)].count("\n") + 1,
         )
 
