@@ -285,7 +285,7 @@ def test_a_comparison_that_cannot_be_made_is_refused_before_anything_is_sent(
     assert at_server.requests == []
 
 
-def test_the_readme_shows_the_figures_of_a_run_with_a_failed_line(
+def test_the_document_shows_the_figures_of_a_run_with_a_failed_line(
     at_server: ChatServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def act(body: dict[str, Any]) -> Act:
@@ -299,6 +299,6 @@ def test_the_readme_shows_the_figures_of_a_run_with_a_failed_line(
 
     at_server.usual = act
     assert batch.main(["--data", str(PROJECT / "data.jsonl"), "--quiet"]) == 3
-    shown = (PROJECT / "README.md").read_text(encoding="utf-8").split("```text\n")[2].split("```")[0]
+    shown = (PROJECT / "docs" / "batch.md").read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
     out = re.sub(r"27\.0\.0\.1:\d{5}", "27.0.0.1:11434", capsys.readouterr().out)  # the port is whichever was free
     assert shown.strip() in out

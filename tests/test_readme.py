@@ -1,4 +1,4 @@
-"""The README's commands, typed one after the other in a copy of the project, offline, in an empty home."""
+"""The documents' commands, typed one after the other in a copy of the project, offline, in an empty home."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests import documents
 from tests.conftest import new_home
 from tests.notebook import clean_environment, copy_of_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.promptflow]
 
-README = Path(__file__).absolute().parent.parent / "README.md"
+DOCUMENTS = ["README.md", "docs/batch.md", "docs/promptflow.md"]
 REFUSED = "pf run create --flow flow.py --data data.jsonl"
 SET_UP = "make tutorial"  # `make test` begins with it
 RECURSIVE = "make test"  # runs this test
@@ -26,7 +27,7 @@ MAIN_JOB = "python batch.py --data data.jsonl --out out --concurrency 16"  # wha
 
 @dataclass
 class Typed:
-    """A command with the output that the README shows, and what came."""
+    """A command with the output that a document shows, and what came."""
 
     command: str
     shown: list[str]
@@ -35,10 +36,10 @@ class Typed:
 
 
 def commands() -> list[Typed]:
-    """Return the commands of the README's console blocks."""
+    """Return the commands of the documents' console blocks."""
     typed: list[Typed] = []
-    for block in re.findall(r"```console\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
-        for line in block.splitlines():
+    for document in DOCUMENTS:
+        for line in "".join(documents.blocks(document, "console")).splitlines():
             if line.startswith("$ "):
                 typed.append(Typed(line[2:], []))
             elif line:
@@ -74,7 +75,7 @@ def figures_in(typed: Typed) -> dict[str, Any]:
     return figures
 
 
-def test_every_command_works_and_prints_what_the_readme_shows(session: dict[str, Typed]) -> None:
+def test_every_command_works_and_prints_what_the_documents_show(session: dict[str, Typed]) -> None:
     for typed in session.values():
         assert (typed.code == 0) == (typed.command != REFUSED), f"{typed.command}: {typed.printed}"
         for line in typed.shown:
@@ -82,8 +83,12 @@ def test_every_command_works_and_prints_what_the_readme_shows(session: dict[str,
 
 
 def test_the_first_output_is_the_one_of_the_tutorial(session: dict[str, Typed]) -> None:
-    shown = README.read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
+    shown = documents.blocks("README.md", "text")[0]
     assert shown.strip() in session[MAIN_JOB].printed
+
+
+def test_every_document_with_commands_is_read() -> None:
+    assert [str(path) for path in documents.DOCUMENTS if documents.blocks(path, "console")] == DOCUMENTS
 
 
 def test_promptflow_runs_complete_without_a_failed_line(session: dict[str, Typed]) -> None:
