@@ -39,6 +39,7 @@ bench-ray: .venv/installed-ray
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.streaming
 	$(BIN)/python -m benchmarks.batch_runs
+	$(BIN)/python -m benchmarks.limits
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,20 +15,25 @@ from flow import ChatFlow
 from flowkit.base.errors import BadInputError
 from flowkit.base.files import told
 from flowkit.base.printing import speak_plainly
+from flowkit.base.program import stop_printing
+from flowkit.base.text import clean, visible
 from flowkit.data.figures import Figures, write_figures
 from flowkit.data.lines import digest_of
 from flowkit.data.records import DataInfo, Row, RunInfo
 from flowkit.data.rows import read_rows
 from flowkit.model.configuration import is_offline
+from flowkit.model.token_factor import factor_of
 from flowkit.report.github import print_annotations, write_summary
 from flowkit.report.html import write_page
 from flowkit.report.junit import write_junit
 from flowkit.report.terminal import print_comparison, print_failures, print_figures, print_rows
 from flowkit.run.engines import Engine, Result, engine_for
+from flowkit.run.estimate import estimated
 from flowkit.run.interruption import StoppedError
 from flowkit.run.options import RunOptions, read_options, resume_command
 from flowkit.scores.comparison import Comparison, compare
 from flowkit.scores.gate import Gate, Threshold, check_gate, parse_thresholds
+from flowkit.scores.prices import table
 
 ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED, CANNOT_TELL, OUR_FAULT = 0, 1, 2, 3, 4, 70
 
@@ -55,12 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = read_options(arguments)
     speak_plainly()
     try:
+        if options.estimate:
+            return print_estimate(options)
         with closing(engine_for(options)) as engine:
             return run(engine, prepared(engine, options))
     except BadInputError as error:
         return complain(error, BAD_INPUT)
-    except BrokenPipeError:  # whoever read has seen enough; what was to be written is written
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # what was to be written is written
+        stop_printing()
         return ALL_WELL
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -82,8 +88,19 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
     except ValueError as error:
         raise BadInputError(str(error)) from error
     for finding in (*engine.findings, *engine.notices):
-        print(f"batch.py: {finding}", file=sys.stderr)
+        print(f"batch.py: {shown_whole(finding)}", file=sys.stderr)
     return plan
+
+
+def print_estimate(options: RunOptions) -> int:
+    """Print what the run would take; nothing is sent. Raises BadInputError."""
+    try:
+        print(estimated(options, ChatFlow(), EvalFlow()))
+    except OSError as error:
+        raise BadInputError(told(error)) from error
+    except ValueError as error:
+        raise BadInputError(str(error)) from error
+    return ALL_WELL
 
 
 def run(engine: Engine, plan: Plan) -> int:
@@ -96,7 +113,9 @@ def run(engine: Engine, plan: Plan) -> int:
     except OSError as error:
         return ask_to_resume(options, [told(error)])
     finished_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    figures = replace(result.figures, run=replace(started, finished_at=finished_at))
+    learned = round(factor_of(plan.chat_flow.model), 2)
+    ran = replace(started, finished_at=finished_at, token_factor=learned)
+    figures = replace(result.figures, run=ran)
     comparison = compare(result.rows, plan.baseline) if plan.baseline is not None else None
     gate = held_against(plan, figures, comparison)
     page, unwritten = write(plan, result, figures, gate)
@@ -115,14 +134,16 @@ def run(engine: Engine, plan: Plan) -> int:
 def what_runs(plan: Plan) -> RunInfo:
     """Return what the figures will be of; digests tell the versions of a file apart."""
     chat_flow, eval_flow, data = plan.chat_flow, plan.eval_flow, plan.options.data
+    offline = is_offline(chat_flow.model) or is_offline(eval_flow.model)
     return RunInfo(
         answered_by=chat_flow.model.name,
         judged_by=eval_flow.model.name,
         votes=eval_flow.votes,
-        offline=is_offline(chat_flow.model) or is_offline(eval_flow.model),
+        offline=offline,
         prompts={"chat.prompty": chat_flow.prompt.digest, "eval_checklist.prompty": eval_flow.prompt.digest},
         data=DataInfo(PurePath(data).name, digest_of(Path(data))),
         engine=plan.options.engine,
+        prices=None if offline else table(),
     )
 
 
@@ -157,23 +178,30 @@ def print_verdict(plan: Plan, result: Result, comparison: Comparison | None, gat
     """Print who answered, where the files are, and how the run stands beside its baseline and thresholds."""
     folder = plan.options.folder
     print(f"answered by {plan.chat_flow.model.name}, judged by {plan.eval_flow.model.name}")
+    if (factor := factor_of(plan.chat_flow.model)) > 1:
+        print(f"{plan.chat_flow.model.name} counts {factor:.2f} tokens for each that we count; the budget heeds it")
     print(f"{folder / result.details} and {folder / 'metrics.json'} written")
     if comparison:
         print_comparison(comparison)
     if gate.checks:
-        print(*gate.notes, *gate.lines, sep="\n")
+        print(*map(shown_whole, (*gate.notes, *gate.lines)), sep="\n")
 
 
 def ask_to_resume(options: RunOptions, causes: Sequence[str]) -> int:
     """Print why something is missing, and as the last line the command that asks for it."""
-    print(*causes, f"to ask for what is missing:\n{resume_command(options, sys.argv[0])}", sep="\n")
+    print(*map(shown_whole, causes), f"to ask for what is missing:\n{resume_command(options, sys.argv[0])}", sep="\n")
     return SOME_FAILED
 
 
 def complain(what: object, code: int) -> int:
     """Print one line to the standard error output."""
-    print(f"batch.py: {what}", file=sys.stderr)
+    print(f"batch.py: {shown_whole(str(what))}", file=sys.stderr)
     return code
+
+
+def shown_whole(text: str) -> str:
+    """Return a line that no terminal obeys, whatever texts are in it."""
+    return visible(clean(text), kept="")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from flowkit.base import background, tracing
 from flowkit.bridge.connections import ModelConfiguration, fields_of_connection
 from flowkit.data.records import Verdict, plain
 from flowkit.data.statements import read_statements
-from flowkit.judge.asking import judge, together
+from flowkit.judge.asking import judge, messages_for, together
 from flowkit.model.configuration import resolve
 from flowkit.prompt.prompty import Prompt
 from flowkit.scores import metrics
@@ -77,9 +77,13 @@ class EvalFlow:
             tracing.record_output(span, results)
         return results
 
-    async def verdict(self, answer: str, statement: str, parent: Any = None) -> Verdict:
-        """Judge `answer` by one statement; `parent` is the span to trace below."""
-        return await judge(self.model, self.prompt, answer, statement, EXAMPLES, self.votes, parent)
+    async def verdict(self, answer: str, statement: str, parent: Any = None, paid: Any = None) -> Verdict:
+        """Judge `answer` by one statement. parent: the span to trace below. paid: a list for the tokens of each ask."""
+        return await judge(self.model, self.prompt, answer, statement, EXAMPLES, self.votes, parent, paid)
+
+    def messages(self, answer: str, statement: str) -> list[dict[str, str]]:
+        """Return the prompt that the judge is sent first."""
+        return messages_for(self.prompt, answer, statement, EXAMPLES)
 
     def limited(self, at_once: int) -> Any:
         """Return the same flow with at most `at_once` requests to the judge in flight."""

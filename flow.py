@@ -86,12 +86,14 @@ if __name__ == "__main__":
     import asyncio
 
     from flowkit.base.program import exit_code_of
+    from flowkit.base.text import visible
 
     async def main() -> None:
         """Print the answer as it comes."""
         question = " ".join(sys.argv[1:]) or "What is Prompt flow?"
+        show = visible if sys.stdout.isatty() else str  # a terminal would obey an escape sequence in an answer
         async for piece in ChatFlow()(question):  # type: ignore[attr-defined]
-            print(piece, end="", flush=True)
+            print(show(piece), end="", flush=True)
         print()
 
     sys.exit(exit_code_of(lambda: asyncio.run(main()), "flow.py"))

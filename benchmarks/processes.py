@@ -54,9 +54,9 @@ def hermetic_environment() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def running_server(environment: dict[str, str]) -> Iterator[str]:
-    """Run the server and yield its address."""
-    command = [sys.executable, "-m", "benchmarks.server"]
+def running_server(environment: dict[str, str], *module: str) -> Iterator[str]:
+    """Run the server, or another module with its arguments, and yield its address."""
+    command = [sys.executable, "-m", *(module or ("benchmarks.server",))]
     with subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None

@@ -119,7 +119,9 @@ class Conversation(asyncio.Protocol):
             return
         self.received = b""
         if head.startswith(b"GET"):
-            self.transport.write(_whole(self.load.taken()))
+            self.transport.write(_whole(self.told()))
+            return
+        if not self.admits():
             return
         self.load.begin()
         self.asked_s = self.loop.time()
@@ -128,6 +130,14 @@ class Conversation(asyncio.Protocol):
             self.timer = self.loop.call_at(self.asked_s + FIRST_S, self.send_first)
         else:
             self.timer = self.loop.call_at(self.asked_s + WHOLE_S, self.send_last, JUDGED)
+
+    def told(self) -> dict[str, float]:
+        """Return what a GET is told."""
+        return self.load.taken()
+
+    def admits(self) -> bool:
+        """Say whether the request is answered; who says no has answered it otherwise."""
+        return True
 
     def send_first(self) -> None:
         """Send the first chunk, and with it how long that took."""

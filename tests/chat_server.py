@@ -210,7 +210,8 @@ async def _act(act: Act, body: dict[str, Any], writer: Writer) -> None:
         await asyncio.sleep(act.first_s + act.whole_s)
         message = {"role": "assistant", "content": "".join(act.deltas)}
         choice = {"index": 0, "message": message, "finish_reason": act.finish}
-        await _send_whole(writer, 200, {"id": "x", "model": body["model"], "choices": [choice], "usage": USAGE})
+        usage = {"usage": USAGE} if act.counts else {}
+        await _send_whole(writer, 200, {"id": "x", "model": body["model"], "choices": [choice], **usage})
 
 
 async def _send_raw(act: Raw, writer: Writer) -> None:

@@ -46,10 +46,10 @@ class Desk:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, **pipes)  # type: ignore[call-overload,no-any-return]
 
-    def run(self, *arguments: str) -> tuple[int, str]:
+    def run(self, *arguments: str, limit_s: float = 120) -> tuple[int, str]:
         """Run the program to its end; return its exit code and all that it printed."""
         running = self.start(*arguments)
-        printed, _ = running.communicate(timeout=120)
+        printed, _ = running.communicate(timeout=limit_s)
         return running.returncode, printed
 
     def rows(self, out: str = "out") -> list[dict[str, Any]]:

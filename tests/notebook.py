@@ -23,7 +23,9 @@ def execute(folder: Path, environment: dict[str, str]) -> Any:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     here = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=120, resources=here, coalesce_streams=True).execute(env=environment)
+    NotebookClient(notebook, timeout=120, resources=here, coalesce_streams=True, record_timing=False).execute(
+        env=environment
+    )
     return notebook
 
 

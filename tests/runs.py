@@ -22,6 +22,7 @@ RUN = {
     "prompts": {"chat.prompty": "0123456789ab", "eval_checklist.prompty": "ba9876543210"},
     "data": {"file": "lines.jsonl", "sha256": "abcdef012345"},
     "finished_at": "2026-11-23T12:00:00+00:00",
+    "prices": "genai-prices 0.2.3",
 }
 
 
@@ -35,6 +36,7 @@ def row(line: int, statements: Mapping[str, str], scores: Sequence[int | None], 
     asked, chance = random.Random(line), random.Random(1000 * seed + line)
     verdicts = {
         name: {"score": score, "explanation": text(chance, 20), "prompt": "ba98", "read_by": "schema", "asks": 1}
+        | {"tokens": {"prompt": 700, "completion": 50, "counted_by": "service"}}
         for name, score in zip(statements, scores, strict=True)
     }
     first_s = 0.2 + chance.random()
@@ -55,6 +57,7 @@ def row(line: int, statements: Mapping[str, str], scores: Sequence[int | None], 
         "verdicts": verdicts,
         "statements": dict(statements),
         "error": None,
+        "cost_usd": line * 1e-6,
         **more,
     }
     return record(Row, found)

@@ -137,7 +137,7 @@ BAD_DATA = [
     ),
     (b'{"question": "?", "statements": ["good"]}', "'statements' must be an object of name to text, got ['good']"),
     (b'{"question": "?", "statements": {"good": 1}}', "statement 'good' must be text, got int"),
-    ("{}".encode("utf-16"), "expected UTF-8"),
+    ('{"question": "Größe?"}'.encode("latin-1"), "expected UTF-8"),
 ]
 
 

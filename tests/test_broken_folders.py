@@ -1,12 +1,13 @@
-"""Folders and files that cannot be written: one line with the path and the cause, and nothing paid for is lost."""
+"""Folders that cannot be written, texts that cannot be shown: one clear line, and nothing paid for is lost."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.chat_server import ChatServer
+from tests.chat_server import Answer, ChatServer
 from tests.desk import Desk, healthy
 
 pytestmark = [pytest.mark.slow]
@@ -74,3 +75,24 @@ def test_promptflow_without_a_home_is_told_before_anything_is_sent(desk: Desk) -
     assert (code, desk.server.requests) == (2, [])
     assert "/proc/none: promptflow needs this folder and cannot write there" in printed
     assert desk.run("--quiet")[0] == 0
+
+
+ESCAPES = "\x1b]0;owned\x07\x1b[31mred\x9b2J"
+
+
+def test_no_text_makes_a_terminal_do_anything_and_no_terminal_makes_a_run_fail(desk: Desk) -> None:
+    desk.server.usual = lambda body: (
+        Answer(deltas=["Hi ", ESCAPES, " \ud83d", "\udc4d \ud83d"])
+        if body.get("stream")
+        else Answer(deltas=[json.dumps({"explanation": "😀", "score": 4})])
+    )
+    row = {"question": f"Hello {ESCAPES}?", "statements": {f"kind {ESCAPES}": "It is kind."}}
+    (desk.folder / "data.jsonl").write_text(json.dumps(row))
+    for engine in ("local", "promptflow"):
+        desk.environment["PYTHONIOENCODING"] = "ascii"
+        code, printed = desk.run("--quiet", "--out", engine, "--engine", engine)
+        assert code == 0, printed
+        assert not {"\x1b", "\x07", "\x9b"} & set(printed)
+        assert "\\x1b" in printed
+        assert desk.rows(engine)[0]["answer"] == f"Hi {ESCAPES} 👍 \ufffd"
+        assert json.loads((desk.folder / engine / "metrics.json").read_text(encoding="utf-8"))["judged"] == 1

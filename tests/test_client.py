@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
+import openai
+import pytest
 from openai import AsyncOpenAI
 
 from flowkit.model.client import shared_client
-from flowkit.model.configuration import Service
-from tests.chat_server import Answer, ChatServer
+from flowkit.model.completion import complete_text
+from flowkit.model.configuration import Model, Service
+from tests.chat_server import Answer, ChatServer, Status, chat_server
 
 PROJECT = Path(__file__).absolute().parent.parent
 SERVICE = Service("http://127.0.0.1:9/v1", "a-key")
@@ -79,7 +84,7 @@ def test_one_flow_is_called_from_several_threads_with_a_loop_each(server: ChatSe
 def test_a_hundred_chats_are_in_flight_at_once(server: ChatServer) -> None:
     from flow import ChatFlow
 
-    server.usual = Answer(first_s=1)
+    server.usual = Answer(first_s=2)  # a busy machine takes a second for a hundred starts
     chat_flow = ChatFlow({"model": "gpt-4o", "base_url": server.base_url, "api_key": "a-key"})
 
     async def one() -> str:
@@ -91,3 +96,38 @@ def test_a_hundred_chats_are_in_flight_at_once(server: ChatServer) -> None:
 
     assert asyncio.run(main()) == ["Hello there."] * 100
     assert server.most_in_flight == 100
+
+
+def test_loops_that_are_over_are_let_go() -> None:
+    async def use() -> weakref.ref[asyncio.AbstractEventLoop]:
+        await shared_client(SERVICE)
+        return weakref.ref(asyncio.get_running_loop())
+
+    over = [asyncio.run(use()) for _ in range(20)]
+    gc.collect()
+    assert [loop() for loop in over] == [None] * 20
+
+
+def moved(address: str, code: int) -> Status:
+    return Status(code, "moved", headers=[("location", address)])
+
+
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
+def test_a_request_does_not_follow_a_redirect_to_another_server(server: ChatServer, code: int) -> None:
+    with chat_server() as other:
+        server.usual = moved(f"{other.base_url}/chat/completions", code)
+        with pytest.raises(openai.APIError, match=f"redirects to another server, {other.base_url.removesuffix('/v1')}"):
+            asyncio.run(complete_text(model_at(server), [{"role": "user", "content": "A secret?"}], {}))
+        assert other.requests == []
+        assert len(server.requests) == 1
+
+
+def test_a_redirect_within_the_server_is_followed(server: ChatServer) -> None:
+    server.script = [moved("/v2/chat/completions", 307)]
+    text, _ = asyncio.run(complete_text(model_at(server), [{"role": "user", "content": "Hello?"}], {}))
+    assert text == "Hello there."
+    assert [seen.path for seen in server.requests] == ["/v1/chat/completions", "/v2/chat/completions"]
+
+
+def model_at(server: ChatServer) -> Model:
+    return Model("m", Service(server.base_url, "a-key"))

@@ -107,5 +107,5 @@ def test_the_keys_of_metrics_json_are_those_documented(tmp_path: Path) -> None:
         4.0, scored=2, unscored=1, share_4_up=1.0, lowest=3.0, highest=4.3, ci95=(4.0, 4.0), share_ci95=(1.0, 1.0)
     )
     run = RunInfo("m", "m", 1, offline=False, prompts={}, data=DataInfo("data.jsonl", None))
-    path = write_figures(tmp_path, Figures({"<name>": mean}, 3, 3, 2, 1, run=run))
+    path = write_figures(tmp_path, Figures({"<name>": mean}, 3, 3, 2, 1, cost_usd=0.01, run=run))
     assert documented()["Figures"] == list(json.loads(path.read_bytes()))

@@ -21,10 +21,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from check_list import EXAMPLES, EvalFlow
-from flowkit.data.records import Verdict, plain
-from flowkit.judge.asking import judge
+from flowkit.data.records import Tokens, Verdict, plain
+from flowkit.judge.asking import judge, most_tokens
 from flowkit.model.configuration import resolve
+from flowkit.prompt.budget import prompt_tokens
 from flowkit.prompt.prompty import Prompt
+from flowkit.prompt.tokens import count_tokens
 from tests.chat_server import Act, Answer, ChatServer, Status
 
 PROMPT_FILE = Path(__file__).absolute().parent.parent / "eval_checklist.prompty"
@@ -471,6 +473,48 @@ def test_the_median_of_the_votes_is_the_score_and_says_why_and_how_far_they_diff
     assert ("raw" in verdict) is (None in replies)
 
 
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_verdict_has_the_tokens_of_all_asks_those_that_could_not_be_read_too(
+    server: ChatServer, counts: bool
+) -> None:
+    five = Answer(deltas=FIVE.deltas, counts=counts)
+    server.script = [Answer(deltas=[CUT], finish="length", counts=counts), Answer(deltas=[VAGUE], counts=counts), five]
+    tokens = verdict_at(server)["tokens"]
+    if counts:
+        assert tokens == {"prompt": 3 * 11, "completion": 3 * 3, "counted_by": "service"}
+    else:
+        sent = [sum(3 + count_tokens(each["content"], "m") + 1 for each in seen.messages) for seen in server.requests]
+        came = sum(count_tokens(text, "m") for text in (CUT, VAGUE, "".join(FIVE.deltas)))
+        assert tokens == {"prompt": sum(sent) + 3 * 3, "completion": came, "counted_by": "vocabulary"}
+
+
+def test_the_tokens_of_all_votes_count(server: ChatServer) -> None:
+    server.usual = FIVE
+    server.script = [Answer(deltas=FIVE.deltas, counts=False)]
+    tokens = verdict_at(server, votes=3)["tokens"]
+    assert tokens["completion"] == 3 + 3 + count_tokens("".join(FIVE.deltas), "m")
+    assert tokens["counted_by"] == "vocabulary"
+
+
+def test_what_was_paid_before_a_request_fails_is_known(server: ChatServer) -> None:
+    server.script = [Answer(deltas=[VAGUE]), Status(400, "no more today")]
+    paid: list[Tokens] = []
+    with pytest.raises(openai.BadRequestError):
+        asyncio.run(EvalFlow(at(server)).verdict("An answer.", "It is short.", paid=paid))
+    assert paid == [Tokens(11, 3, "service")]
+
+
+def test_no_prompt_that_is_sent_is_longer_than_the_most_that_a_vote_may_take(server: ChatServer) -> None:
+    server.script = [Answer(deltas=[CUT], finish="length", counts=False), Answer(deltas=[VAGUE * 150], counts=False)]
+    server.usual = Answer(deltas=FIVE.deltas, counts=False)
+    tokens = verdict_at(server)["tokens"]
+    messages = EvalFlow(at(server)).messages("An answer.", "It is short.")
+    prompt, reply = most_tokens(asyncio.run(prompt_tokens(messages, "m")), PROMPT.max_tokens)
+    assert len(server.requests) == 3
+    assert prompt / 2 < tokens["prompt"] <= prompt
+    assert reply == sum(seen.body["max_tokens"] for seen in server.requests)
+
+
 def test_votes_on_one_answer_are_cast_at_the_same_time_under_marks_of_their_own(server: ChatServer) -> None:
     server.usual = Answer(deltas=FIVE.deltas, first_s=0.3)
     EvalFlow(at(server), votes=5)("The answer.", {"one": "It is short.", "other": "It is right."})
@@ -483,7 +527,7 @@ def test_votes_on_one_answer_are_cast_at_the_same_time_under_marks_of_their_own(
 
 def test_a_single_vote_has_no_spread(server: ChatServer) -> None:
     server.usual = FIVE
-    assert set(verdict_at(server)) == {"score", "explanation", "prompt", "read_by", "asks"}
+    assert set(verdict_at(server)) == {"score", "explanation", "prompt", "read_by", "asks", "tokens"}
 
 
 # --- What is judged is data

@@ -1,13 +1,24 @@
-"""How many requests are in flight, and how a "too many requests" slows all of them down for a while."""
+"""How many requests are in flight, who waits in which order, and what a refusal changes."""
 
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
+from pathlib import Path
+from typing import Any
 
+import openai
 import pytest
 
+from flowkit.model.completion import complete_text
+from flowkit.model.configuration import Model, Service
 from flowkit.model.pace import Pace
+from flowkit.prompt.history import Message
+from tests.chat_server import Answer, ChatServer, Status
+
+PROJECT = Path(__file__).absolute().parent.parent
 
 
 async def work_through(pace: Pace, pieces: int, piece_s: float = 0.0) -> int:
@@ -20,7 +31,6 @@ async def work_through(pace: Pace, pieces: int, piece_s: float = 0.0) -> int:
             under_way += 1
             most = max(most, under_way)
             await asyncio.sleep(piece_s)
-            pace.went_well()
             under_way -= 1
 
     await asyncio.gather(*(one() for _ in range(pieces)))
@@ -35,43 +45,36 @@ def test_no_more_than_the_limit_are_under_way(limit: int) -> None:
     assert asyncio.run(main()) == limit
 
 
-def test_without_a_limit_all_are_under_way_and_a_429_changes_nothing() -> None:
+def test_without_a_limit_all_are_under_way() -> None:
     async def main() -> int:
-        pace = Pace()
-        pace.too_many(60)
-        await pace.pause_over()
-        return await work_through(pace, 20)
+        return await work_through(Pace(), 20)
 
     assert asyncio.run(main()) == 20
 
 
-def test_a_429_halves_what_is_under_way_and_success_brings_it_back() -> None:
-    async def main() -> tuple[int, int]:
-        pace = Pace(8)
+def test_places_are_given_in_the_order_of_asking() -> None:
+    order: list[int] = []
 
-        async def refused() -> None:
-            async with pace.turn():
-                await asyncio.sleep(0)
-                pace.too_many(None)
+    async def one(pace: Pace, number: int) -> None:
+        async with pace.turn():
+            order.append(number)
+            await asyncio.sleep(0)
 
-        await asyncio.gather(*(refused() for _ in range(8)))  # one wave is one sign
-        slowed = await work_through(pace, 4)
-        await work_through(pace, 100)
-        return slowed, await work_through(pace, 20)
+    async def main() -> None:
+        pace = Pace(2)
+        await asyncio.gather(*(one(pace, number) for number in range(50)))
 
-    slowed, again = asyncio.run(main())
-    assert slowed == 4
-    assert again == 8
+    asyncio.run(main())
+    assert order == list(range(50))
 
 
-def test_nobody_starts_before_the_retry_after_is_over() -> None:
-    async def main() -> float:
-        pace, began_s = Pace(8), time.monotonic()
-        pace.too_many(1.5)
-        await asyncio.gather(*(pace.pause_over() for _ in range(5)))
-        return time.monotonic() - began_s
+def test_a_freed_place_wakes_only_who_can_go() -> None:
+    async def main() -> int:
+        pace = Pace(4)
+        await work_through(pace, 1000)
+        return pace.woken
 
-    assert asyncio.run(main()) >= 1.5
+    assert asyncio.run(main()) <= 1000
 
 
 def test_who_is_cancelled_while_waiting_leaves_its_turn_to_others() -> None:
@@ -85,3 +88,120 @@ def test_who_is_cancelled_while_waiting_leaves_its_turn_to_others() -> None:
         return await work_through(pace, 3)
 
     assert asyncio.run(main()) == 1
+
+
+def test_who_is_cancelled_in_the_moment_of_getting_a_place_passes_it_on() -> None:
+    async def main() -> Any:
+        pace = Pace(1)
+        async with pace.turn():
+            first, second = (asyncio.create_task(work_through(pace, 1)) for _ in range(2))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert pace.woken == 1  # the first has its place, and does not know yet
+        first.cancel()
+        return await asyncio.wait_for(asyncio.gather(first, second, return_exceptions=True), 30)
+
+    cancelled, worked = asyncio.run(main())
+    assert isinstance(cancelled, asyncio.CancelledError)
+    assert worked == 1
+
+
+def model_at(server: ChatServer, max_in_flight: int | None = 8, give_up_after_s: float = 30) -> Model:
+    limits = Service(server.base_url, "a-key", give_up_after_s=give_up_after_s, max_in_flight=max_in_flight)
+    return Model("m", limits)
+
+
+def ask_all(model: Model, count: int) -> list[str]:
+    async def main() -> list[str]:
+        question: list[Message] = [{"role": "user", "content": "What is it?"}]
+        replies = await asyncio.gather(*(complete_text(model, question, {}) for _ in range(count)))
+        return [text for text, _ in replies]
+
+    return asyncio.run(main())
+
+
+def test_in_a_batch_a_request_is_refused_as_often_as_it_takes(server: ChatServer) -> None:
+    soon = [("retry-after-ms", "20"), ("retry-after", "60")]
+    server.script = [Status(429, "slow down", headers=soon)] * 6  # more often than the client would try
+    began_s = time.monotonic()
+    assert ask_all(model_at(server), 1) == ["Hello there."]
+    assert len(server.requests) == 7
+    assert time.monotonic() - began_s < 30  # milliseconds, not the minute
+
+
+def test_elsewhere_the_client_s_own_tries_are_the_only_ones(server: ChatServer) -> None:
+    server.usual = Status(429, "slow down", headers=[("retry-after-ms", "20")])
+    with pytest.raises(openai.RateLimitError):
+        ask_all(model_at(server, max_in_flight=None), 1)
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("in_a_batch", [True, False])
+def test_a_retry_after_beyond_the_patience_fails_at_once(server: ChatServer, in_a_batch: bool) -> None:
+    server.usual = Status(429, "slow down", headers=[("retry-after", "3600")])
+    with pytest.raises(openai.RateLimitError):
+        ask_all(model_at(server, max_in_flight=8 if in_a_batch else None), 1)
+    assert len(server.requests) == 1
+
+
+def test_a_used_up_quota_fails_at_once(server: ChatServer) -> None:
+    server.usual = Status(429, "You exceeded your current quota", error_code="insufficient_quota")
+    with pytest.raises(openai.RateLimitError, match="quota"):
+        ask_all(model_at(server), 1)
+    assert len(server.requests) == 1
+
+
+def test_a_refused_request_leaves_its_place_to_others_while_it_waits(server: ChatServer) -> None:
+    server.script = [Status(429, "slow down", headers=[("retry-after", "2")])]
+    came: list[str] = []
+
+    async def one(name: str) -> None:
+        await complete_text(model_at(server, max_in_flight=1), [{"role": "user", "content": name}], {})
+        came.append(name)
+
+    async def main() -> None:
+        await asyncio.gather(*(one(name) for name in "abcd"))
+
+    asyncio.run(main())
+    assert came == ["b", "c", "d", "a"]
+
+
+def test_a_service_that_answers_few_at_once_is_asked_for_few_and_no_request_fails(server: ChatServer) -> None:
+    def act(_: object) -> Answer | Status:
+        return Answer(first_s=0.1) if server.in_flight <= 4 else Status(429, "slow down")
+
+    server.usual = act
+    assert ask_all(model_at(server, max_in_flight=64), 120) == ["Hello there."] * 120
+    assert len(server.requests) < 160  # 40 refusals, most of them before anybody knew
+
+
+FEW_FILES = """
+import asyncio, logging, resource, sys
+logging.basicConfig(format="%(message)s", level=logging.WARNING)
+from flow import ChatFlow
+limits = {"max_in_flight": 100, "max_retries": 0}
+chat_flow = ChatFlow({"model": "gpt-4o", "base_url": sys.argv[1], "api_key": "a-key", **limits})
+async def one():
+    return "".join([piece async for piece in chat_flow("Hello?")])
+async def main():
+    if sys.argv[2] == "later":  # the files are gone when the client has long been built
+        await one()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    return await asyncio.gather(*(one() for _ in range(100)))
+assert asyncio.run(main()) == ["Hello there."] * 100
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [("before", "of 100 requests at once: this process may open 64 files; raise `ulimit -n`"),
+     ("later", "requests at once: this process may open no more files; raise `ulimit -n`")],
+)  # fmt: skip
+def test_with_few_files_fewer_requests_are_in_flight_and_that_is_said(server: ChatServer, when: str, said: str) -> None:
+    server.usual = Answer(first_s=1)
+    command = [sys.executable, "-c", FEW_FILES, server.base_url, when]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stderr
+    assert server.most_in_flight < 64

@@ -191,7 +191,7 @@ print(run.status, failed.sum(), (sys.stdout, sys.stderr) == streams)
 
 @pytest.mark.slow
 def test_the_terminal_is_as_it_was_after_many_lines_at_once(project: Project) -> None:
-    assert "Completed 0 True" in project.python("import flowkit\n" + MANY_LINES)
+    assert "Completed 0 True" in project.python("import flowkit.bridge\n" + MANY_LINES)
 
 
 WITHOUT = """

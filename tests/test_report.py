@@ -62,6 +62,15 @@ def test_of_very_many_lines_those_are_shown_that_need_a_look(tmp_path: Path) -> 
     assert "The 5,000 lines that most need a look; 1 more" in page
 
 
+def test_the_page_says_what_the_judge_took_and_what_the_run_cost(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path, lines(2))).read_text(encoding="utf-8")
+    verdicts = 2 * len(STATEMENTS)
+    for label, count in (("prompts", verdicts * 700), ("replies", verdicts * 50)):
+        assert f">tokens of the judge's {label}<" in page
+        assert f">{count:,} in all<" in page
+    assert "about $0.0000030, $0.0000015 a line (prices of genai-prices 0.2.3)" in page
+
+
 def test_a_text_of_a_megabyte_is_cut(tmp_path: Path) -> None:
     rows = [row(1, STATEMENTS, [5, 5], answer="".join(map(chr, range(0x20000, 0x20000 + 40_000))))]
     assert write_report(write_run(tmp_path, rows)).stat().st_size < 200_000
@@ -175,6 +184,7 @@ def test_the_grid_shows_the_worst_first_sorts_filters_and_opens_a_line(runs: dic
     expect(page.get_by_role("columnheader", name="line")).to_have_attribute("aria-sort", "descending")
     page.get_by_role("button", name="line 998, show all of it").click()
     expect(page.locator("tr.more .dropped")).to_have_text("user (dropped, not sent): An old question.")
+    expect(page.locator("tr.more")).to_contain_text("80 out, counted by the service. With its verdicts about $0.001.")
     page.get_by_label("Show", exact=True).select_option("with a missing score")
     expect(page.locator("#found")).to_have_text(re.compile(r"^1\d\d of 1,000 lines$"))
     assert page.locator("tr.line .none").count() == len(shown_lines(page))

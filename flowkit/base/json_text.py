@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+JsonObject = dict[str, Any]  # as JSON comes in or goes out; what a program keeps is a record
+
+
 DEEPEST = 100  # objects and arrays inside each other; Python itself gives up between 1,000 and 100,000
 LONGEST_NUMBER = 1000  # digits; Python itself gives up at 4,300
 _MARKS = re.compile(rf'\\.|["\[\]{{}}]|\d{{{LONGEST_NUMBER + 1},}}', re.DOTALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import httpx2
 import openai
 
+from flowkit.base.printing import speak_plainly
+from flowkit.base.text import clean, in_one_line
+
+SHOWN = 2_000  # characters of an error
 WELL, FAILED, BAD_CONFIGURATION, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -17,14 +22,23 @@ def exit_code_of(main: Callable[[], int | None], name: str) -> int:
 
     name: of the program, in front of the line. A fault of ours is raised, with its traceback.
     """
+    speak_plainly()
     try:
         return main() or WELL
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        stop_printing()
+        return WELL
     except (openai.OpenAIError, OSError) as error:
         return _say(name, _cause(error), FAILED)
     except ValueError as error:
         return _say(name, str(error), BAD_CONFIGURATION)
+
+
+def stop_printing() -> None:
+    """Drop what is still to be printed: whoever read has seen enough, and Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _cause(error: Exception) -> str:
@@ -39,5 +53,5 @@ def _host(url: Any) -> str:
 
 
 def _say(name: str, text: str, code: int) -> int:
-    print(f"{name}: {' '.join(text.split())}", file=sys.stderr)
+    print(f"{name}: {in_one_line(clean(text), SHOWN)}", file=sys.stderr)
     return code

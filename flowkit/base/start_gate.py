@@ -1,4 +1,8 @@
-"""Work of a millisecond, done by a hundred answers at once, leaves the event loop room in between."""
+"""How many answers may start in one iteration of the event loop.
+
+Starting an answer takes a millisecond of the processor. A hundred that start in one iteration hold up, for a tenth of
+a second, every answer that is being read. So they start a few at a time, and what else is ready runs in between.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +11,24 @@ import time
 from collections import deque
 from weakref import WeakKeyDictionary
 
-SHARE_S = 0.004  # of a turn of the loop; all else that is ready goes between
+SHARE_S = 0.004  # the time that starts may take of one iteration of the loop
 
 
 async def in_turn() -> None:
-    """Wait until there is room for a millisecond's work at this turn of the loop, in the order the callers came."""
-    await _doors.setdefault(asyncio.get_running_loop(), _Door()).enter()
+    """Wait until this iteration of the loop has time for one more start; callers start in the order they came."""
+    await _gates.setdefault(asyncio.get_running_loop(), StartGate()).enter()
 
 
-class _Door:
-    """Lets in, at each turn, as many as will be done within `SHARE_S`, by how long those before them took."""
+class StartGate:
+    """Lets as many callers start per iteration of one loop as `SHARE_S` allows, by how long the last starts took."""
 
     def __init__(self) -> None:
         self._waiting = deque[asyncio.Future[None]]()
-        self._closed = False
-        self._let_in, self._since_s, self._each_s = 0, 0.0, SHARE_S
+        self._closed = False  # somebody has started in this iteration
+        self._started, self._since_s, self._each_s = 0, 0.0, SHARE_S  # in CPU time: other programs do not count
 
     async def enter(self) -> None:
-        """Come in now, if nobody else has at this turn, or wait."""
+        """Return at once for the first caller of an iteration; let all others wait in line."""
         loop = asyncio.get_running_loop()
         if self._closed:
             place = loop.create_future()
@@ -32,25 +36,25 @@ class _Door:
             await place
         else:
             self._closed = True
-            loop.call_soon(self._turn)
+            loop.call_soon(self._next_iteration)
 
-    def _turn(self) -> None:
-        """Let the next ones in; this runs right after those of the turn before."""
-        if self._let_in:
-            took_s = (time.perf_counter() - self._since_s) / self._let_in
-            self._each_s = max(took_s, 0.95 * self._each_s)  # not all do the same work
+    def _next_iteration(self) -> None:
+        """Measure the starts of the iteration before, which have just run, and let the next callers start."""
+        if self._started:
+            took_s = (time.thread_time() - self._since_s) / self._started
+            self._each_s = max(took_s, 0.95 * self._each_s)  # starts take different times: forget long ones slowly
         loop = asyncio.get_running_loop()
         loop.call_soon(self._start_clock)
-        self._let_in = min(len(self._waiting), max(1, int(SHARE_S / self._each_s)))
-        for place in [self._waiting.popleft() for _ in range(self._let_in)]:
-            if not place.done():  # who was cancelled does not come
+        self._started = min(len(self._waiting), max(1, int(SHARE_S / self._each_s)))
+        for place in [self._waiting.popleft() for _ in range(self._started)]:
+            if not place.done():  # a cancelled caller does not start
                 place.set_result(None)
-        self._closed = self._let_in > 0
+        self._closed = self._started > 0
         if self._closed:
-            loop.call_soon(self._turn)
+            loop.call_soon(self._next_iteration)
 
     def _start_clock(self) -> None:
-        self._since_s = time.perf_counter()
+        self._since_s = time.thread_time()
 
 
-_doors: WeakKeyDictionary[asyncio.AbstractEventLoop, _Door] = WeakKeyDictionary()
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, StartGate] = WeakKeyDictionary()

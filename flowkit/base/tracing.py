@@ -35,7 +35,7 @@ def trace(function: F) -> F:
     """
     parameters = inspect.signature(function)
 
-    def opened(values: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def opened(values: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
         arguments = parameters.bind(*values, **named)
         arguments.apply_defaults()
         inputs = {name: value for name, value in arguments.arguments.items() if name not in ("self", "model_config")}

@@ -17,16 +17,17 @@ from opentelemetry import trace
 if TYPE_CHECKING:
     import psutil
 
+Settings = dict[str, Any]  # promptflow's, of which we touch two
 PROJECT = Path(__file__).absolute().parents[2]
 _watched: list[subprocess.Popen[bytes]] = []  # the process that stops the service when this one has ended
 
 
-def settings_of(module: ModuleType) -> dict[str, Any]:
+def settings_of(module: ModuleType) -> Settings:
     """Return promptflow's settings, which it reads from the home and from the working directory upwards.
 
     module: `promptflow._sdk._configuration`. What is changed in them holds for this process and its forks.
     """
-    settings: dict[str, Any] = module.Configuration.get_instance().get_all()
+    settings: Settings = module.Configuration.get_instance().get_all()
     return settings
 
 
@@ -81,9 +82,9 @@ def running_service() -> psutil.Process | None:
     return None
 
 
-def _trace_settings() -> dict[str, Any]:
+def _trace_settings() -> Settings:
     settings = settings_of(importlib.import_module("promptflow._sdk._configuration"))
-    kept: dict[str, Any] = settings.setdefault("trace", {})
+    kept: Settings = settings.setdefault("trace", {})
     kept.setdefault("destination", "none")
     return kept
 

@@ -45,7 +45,7 @@ class Percentiles:
 
 @dataclass(frozen=True)
 class TokenSums:
-    """Tokens of all answers of a run, of their prompts and of their texts."""
+    """Tokens of all requests for answers, or for verdicts: of their prompts and of what came back."""
 
     prompt: int = 0
     completion: int = 0
@@ -69,8 +69,9 @@ class Figures:
     """What the rows of a run say together.
 
     statements: by name. total: lines; answered, judged (in every statement), failed: how many of them.
-    timing: percentiles by the name of a field of `Times`. notes: what a reader of the figures has to know, a sentence
-    each. run: what the figures are of.
+    timing: percentiles by the name of a field of `Times`. tokens: of the answers. judge_tokens: of the verdicts.
+    cost_usd: of both together, as in the rows; None where a price is unknown, and offline. notes: what a reader of
+    the figures has to know, a sentence each. run: what the figures are of.
     """
 
     statements: dict[str, Mean]
@@ -80,6 +81,8 @@ class Figures:
     failed: int
     timing: dict[str, Percentiles] = field(default_factory=dict)
     tokens: TokenSums = TokenSums()
+    judge_tokens: TokenSums = TokenSums()
+    cost_usd: float | None = None
     endings: Endings = Endings()
     notes: tuple[str, ...] = ()
     run: RunInfo | None = None

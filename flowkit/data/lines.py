@@ -8,10 +8,10 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 from flowkit.base.errors import BadInputError
-from flowkit.base.json_text import read_json
+from flowkit.base.json_text import JsonObject, read_json
 from flowkit.base.text import check_text, shown
 from flowkit.data.records import Line
 from flowkit.data.statements import read_statements
@@ -42,7 +42,7 @@ def digest_of(path: Path) -> str | None:
     return digest.hexdigest()[:12]
 
 
-def read_objects(path: Path, read: Callable[[int, dict[str, Any]], T], example: str) -> list[T]:
+def read_objects(path: Path, read: Callable[[int, JsonObject], T], example: str) -> list[T]:
     """Return what `read` makes of each line of a file, given its number and its fields.
 
     Raises BadInputError where a line has no fields, where `read` raises TypeError or ValueError, and for a file
@@ -55,13 +55,13 @@ def read_objects(path: Path, read: Callable[[int, dict[str, Any]], T], example: 
         raise BadInputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def lines_in(name: str, rows: Iterable[tuple[int, str | dict[str, Any]]]) -> Iterator[Line]:
+def lines_in(name: str, rows: Iterable[tuple[int, str | JsonObject]]) -> Iterator[Line]:
     """Yield the lines of data that is called `name`, one after the other, for data that no memory holds."""
     return objects_in(name, rows, _line, EXAMPLE)
 
 
 def objects_in(
-    name: str, rows: Iterable[tuple[int, str | dict[str, Any]]], read: Callable[[int, dict[str, Any]], T], example: str
+    name: str, rows: Iterable[tuple[int, str | JsonObject]], read: Callable[[int, JsonObject], T], example: str
 ) -> Iterator[T]:
     """Yield what `read` makes of each row, JSON text or fields; see `read_objects`."""
     number = 0
@@ -79,7 +79,7 @@ def objects_in(
         raise BadInputError(f"{name}: is empty; expected {expected}")
 
 
-def rows_in(name: str, file: BufferedReader) -> Iterator[tuple[int, str | dict[str, Any]]]:
+def rows_in(name: str, file: BufferedReader) -> Iterator[tuple[int, str | JsonObject]]:
     """Yield the numbered rows of a JSONL, CSV or TSV file, told by its name: JSON text or fields.
 
     The text is UTF-8, or what the file's byte-order mark says.
@@ -110,7 +110,7 @@ def _rows_of_jsonl(file: IO[bytes], encoding: str) -> Iterator[tuple[int, str]]:
                 yield number, text
 
 
-def _object(text: str, example: str) -> dict[str, Any]:
+def _object(text: str, example: str) -> JsonObject:
     expected = f"expected a JSON object such as {example}, got"
     if text.startswith("["):
         raise TypeError(f"{expected} an array; write each of its objects on a line of its own")
@@ -124,7 +124,7 @@ def _object(text: str, example: str) -> dict[str, Any]:
     return fields
 
 
-def _line(number: int, fields: dict[str, Any]) -> Line:
+def _line(number: int, fields: JsonObject) -> Line:
     if "question" not in fields:
         raise ValueError(f"'question' is missing; the line has {', '.join(map(shown, fields)) or 'nothing'}")
     check_text(fields["question"], "'question'")

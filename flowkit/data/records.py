@@ -36,7 +36,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokens of one request. counted_by: "service", or "vocabulary" where the service does not say."""
+    """Tokens of one request, or of several together.
+
+    counted_by: "service", or "vocabulary" where the service does not say (of one request at least).
+    """
 
     prompt: int | None
     completion: int | None
@@ -93,6 +96,7 @@ class Verdict:
     raw: the last reply of the first vote without a score; only where there is one.
     votes, spread, flips: all scores, how far they differ, how many lie on the other side of the pass mark than the
         median; only where there are several.
+    tokens: of all asks together, those without a readable reply too; None where the judge was not asked.
     """
 
     score: int | None
@@ -104,6 +108,7 @@ class Verdict:
     votes: list[int | None] | None = field(default=None, metadata=OMIT_NONE)
     spread: int | None = field(default=None, metadata=OMIT_NONE)
     flips: int | None = field(default=None, metadata=OMIT_NONE)
+    tokens: Tokens | None = field(default=None, metadata=OMIT_NONE)
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ class Row:
     line: its number in the data file. The fields from `history_dropped` to `timing` are those of `Answer`, None
     without an answer. verdicts: by the statement's name, as far as there are any; None where the line was not judged.
     error: why the line is not answered, or not judged in every statement; None for a finished line.
+    cost_usd: of answer and verdicts, by the models' price list; only where their prices are known.
     """
 
     line: int
@@ -128,6 +134,7 @@ class Row:
     verdicts: dict[str, Verdict] | None = None
     statements: dict[str, str] = field(default_factory=dict)
     error: str | None = None
+    cost_usd: float | None = field(default=None, metadata=OMIT_NONE)
 
     @property
     def ending(self) -> str | None:
@@ -137,6 +144,10 @@ class Row:
         if not self.answer.strip():
             return "empty"
         return "refused" if self.refused else ENDINGS.get(self.finish_reason or "")
+
+    def distinct_verdicts(self) -> list[Verdict]:
+        """Return every verdict once: statements with the same text are judged once, and share it."""
+        return list({self.statements.get(name, name): each for name, each in (self.verdicts or {}).items()}.values())
 
     def score(self, name: str) -> int | None:
         """Return the score of the statement `name`; None where it is not judged or not scored."""
@@ -172,6 +183,8 @@ class RunInfo:
     answered_by, judged_by: names of models. prompts: digests by file name, 12 hex digits.
     offline: the offline demonstration took part, so the figures measure nothing.
     finished_at: UTC, ISO 8601. engine: "local", "promptflow" or "ray".
+    token_factor: how many tokens the service counted for each that we did, learned during the run; 1 for OpenAI's.
+    prices: whose table the costs are by, such as "genai-prices 0.2.3"; None where nothing can have a price.
     """
 
     answered_by: str
@@ -182,6 +195,8 @@ class RunInfo:
     data: DataInfo
     finished_at: str = ""
     engine: str = ""
+    token_factor: float = 1.0
+    prices: str | None = field(default=None, metadata=OMIT_NONE)
 
 
 def plain(value: Any) -> Any:

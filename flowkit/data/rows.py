@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from flowkit.base.files import write_whole
+from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import as_score
 from flowkit.base.text import clean, shown
 from flowkit.data.lines import read_objects
@@ -74,7 +75,7 @@ def row_files(folder: Path) -> list[Path]:
     return sorted(path for path in (folder / "details").glob("*") if path.suffix in (".jsonl", ".parquet"))
 
 
-def read_row(number: int, fields: dict[str, Any]) -> Row:
+def read_row(number: int, fields: JsonObject) -> Row:
     """Return the row that JSON `fields` hold; rows of former versions lack some. number: where it has no line number.
 
     Raises ValueError or TypeError where it is none.
@@ -111,7 +112,7 @@ def _schema() -> Any:
     import pyarrow as pa
 
     columns = [(name, pa.int64()) for name in NUMBERS] + [(name, pa.string()) for name in (*TEXTS, *JSON_COLUMNS)]
-    return pa.schema([*columns, ("refused", pa.bool_())])
+    return pa.schema([*columns, ("refused", pa.bool_()), ("cost_usd", pa.float64())])
 
 
 def _cell(value: Any) -> Any:

@@ -6,12 +6,12 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import Any
 
 import pyarrow as pa
 from pyarrow import fs, parquet
 
 from flowkit.base.errors import BadInputError
+from flowkit.base.json_text import JsonObject
 from flowkit.data.lines import lines_in, rows_in
 from flowkit.data.records import Line
 
@@ -49,7 +49,7 @@ def _files(system: fs.FileSystem, path: str) -> list[str]:
     return sorted(name for name in found if name.removesuffix(".gz").endswith(KINDS))
 
 
-def _rows(system: fs.FileSystem, path: str) -> Iterator[tuple[int, str | dict[str, Any]]]:
+def _rows(system: fs.FileSystem, path: str) -> Iterator[tuple[int, str | JsonObject]]:
     if path.endswith(".parquet"):
         with system.open_input_file(path) as file:
             batches = parquet.ParquetFile(file).iter_batches(batch_size=ROWS_AT_ONCE)
@@ -60,7 +60,7 @@ def _rows(system: fs.FileSystem, path: str) -> Iterator[tuple[int, str | dict[st
             yield from rows_in(path.removesuffix(".gz"), file)
 
 
-def _without_nulls(row: dict[str, Any]) -> dict[str, Any]:
+def _without_nulls(row: JsonObject) -> JsonObject:
     """Leave out what a line does not have: in a Parquet file, every row has every column."""
     kept = {name: value for name, value in row.items() if value is not None}
     if isinstance(kept.get("statements"), dict):

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from opentelemetry.trace import Span
 
 from flowkit.base import tracing
+from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import SCORES
 from flowkit.base.text import check_text
-from flowkit.data.records import Verdict, plain
+from flowkit.data.records import Tokens, Verdict, plain
+from flowkit.data.usage import added, tokens_of
 from flowkit.judge.reading import Reading, is_copied, median_of, parse, repeats_itself
 from flowkit.model.completion import complete_text
 from flowkit.model.configuration import Model
@@ -33,6 +35,8 @@ STEPS = {
     "json_schema": "schema",
     "json_object": "json mode",
 }  # what the service takes is known to flowkit.model.refusals
+LONGER = 4  # times the limit, for a reply that was cut
+PROBLEM_TOKENS = 200  # the most that a problem, as it is told to the judge, takes
 CUT = "the reply was cut by the token limit; raise max_tokens in the prompt"
 REPEATING = "the judge repeats itself; another model helps, or other parameters in the prompt, but no higher max_tokens"
 COPIED = "the judge gives an example's explanation word for word and has judged nothing; another model helps"
@@ -51,27 +55,45 @@ async def judge(
     prompt: Prompt,
     answer: str,
     statement: str,
-    examples: list[dict[str, Any]],
+    examples: list[JsonObject],
     votes: int = 1,
     parent: Span | None = None,
+    paid: list[Tokens] | None = None,
 ) -> Verdict:
     """Return what `votes` judgements, made at the same time, say together.
 
+    paid: gets the tokens of each reply when it comes; a request that fails later takes none of them away.
     Raises `openai.APIError` for a request that fails: then nothing is known about the answer, and asking again helps.
     """
     check_text(answer, "answer")
     check_text(statement, "statement")
     with tracing.span("check", "Function", {"answer": answer, "statement": statement}, parent) as span:
-        inputs = {"answer": answer, "statement": statement, "examples": [_quotable(example) for example in examples]}
+        paid = paid if paid is not None else []
+        inputs = _inputs(answer, statement, examples)
         foreign = [
             str(example.get("explanation", ""))
             for example in examples
             if (example.get("answer"), example.get("statement")) != (answer, statement)
         ]
-        readings = await together(_reading(model, prompt, inputs, foreign, span) for _ in range(votes))
-        verdict = _verdict(readings, prompt.digest)
+        readings = await together(_reading(model, prompt, inputs, foreign, paid, span) for _ in range(votes))
+        verdict = replace(_verdict(readings, prompt.digest), tokens=added(paid))
         tracing.record_output(span, plain(verdict))
     return verdict
+
+
+def messages_for(prompt: Prompt, answer: str, statement: str, examples: list[JsonObject]) -> list[Message]:
+    """Return what the judge is sent first, with a mark that is new each time, so that no answer closes its block."""
+    return _messages(prompt, _inputs(answer, statement, examples))
+
+
+def most_tokens(prompt: int, limit: int) -> tuple[int, int]:
+    """Return the most tokens that one vote may take: of its prompts, and of its replies.
+
+    prompt: tokens of the first prompt. limit: `max_tokens` of a reply. The judge is asked three times at the most, the
+    last two times with a higher limit, the last time with its reply before it.
+    """
+    longer = LONGER * limit
+    return 3 * prompt + longer + PROBLEM_TOKENS, limit + 2 * longer
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
@@ -84,21 +106,22 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
 
 
-async def _reading(model: Model, prompt: Prompt, inputs: dict[str, Any], foreign: list[str], parent: Span) -> Reading:
+async def _reading(
+    model: Model, prompt: Prompt, inputs: JsonObject, foreign: list[str], paid: list[Tokens], parent: Span
+) -> Reading:
     """Ask; ask again once with a higher limit if the reply was cut, and once if it is no verdict otherwise.
 
-    foreign: explanations that belong to other answers.
+    foreign: explanations that belong to other answers. paid: gets the tokens of each ask.
     """
-    # A mark that is new each time, so that no answer can close its own block.
-    messages = prompt.messages(**inputs, mark=secrets.token_hex(8))
+    messages = _messages(prompt, inputs)
     parameters = {"response_format": SCHEMA, **prompt.parameters}
     may_raise_limit, may_ask_again, asks = True, True, 0
     while True:
-        reading, asks = await _ask(model, messages, parameters, foreign, parent), asks + 1
+        reading, asks = await _ask(model, messages, parameters, foreign, paid, parent), asks + 1
         if reading.read_by == "cut" and may_raise_limit:
             may_raise_limit = False
             limits = ("max_tokens", "max_completion_tokens")
-            parameters |= {name: 4 * parameters[name] for name in limits if parameters.get(name)}
+            parameters |= {name: LONGER * parameters[name] for name in limits if parameters.get(name)}
         elif reading.read_by in PROBLEMS and may_ask_again:
             may_ask_again = False
             messages += _asked_again(reading)
@@ -106,10 +129,24 @@ async def _reading(model: Model, prompt: Prompt, inputs: dict[str, Any], foreign
             return replace(reading, asks=asks)
 
 
+def _inputs(answer: str, statement: str, examples: list[JsonObject]) -> JsonObject:
+    return {"answer": answer, "statement": statement, "examples": [_quotable(example) for example in examples]}
+
+
+def _messages(prompt: Prompt, inputs: JsonObject) -> list[Message]:
+    return prompt.messages(**inputs, mark=secrets.token_hex(8))
+
+
 async def _ask(
-    model: Model, messages: list[Message], parameters: dict[str, Any], foreign: list[str], parent: Span
+    model: Model,
+    messages: list[Message],
+    parameters: JsonObject,
+    foreign: list[str],
+    paid: list[Tokens],
+    parent: Span,
 ) -> Reading:
     raw, reply = await complete_text(model, messages, parameters, parent)
+    paid.append(await tokens_of(reply.usage, model.name, messages, raw))
     reading = parse(raw)
     if reply.finish_reason == "length" and reading.read_by != "json":  # else only blanks were cut
         return Reading(None, REPEATING, "repeating", raw) if repeats_itself(raw) else Reading(None, CUT, "cut", raw)
@@ -145,7 +182,7 @@ def _verdict(readings: list[Reading], digest: str) -> Verdict:
     )
 
 
-def _quotable(example: dict[str, Any]) -> dict[str, Any]:
+def _quotable(example: JsonObject) -> JsonObject:
     """Return the example with texts that can neither end the quotation marks around them nor begin a new line."""
     return {
         name: json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) else value

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import correlation
-from typing import Any
 
 from tabulate import tabulate
 
+from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import SCORES
 from flowkit.base.text import check_text, shown
 from flowkit.data.lines import read_objects
@@ -58,7 +58,7 @@ class Calibration:
     confusion: list[list[int]]
     undefined: dict[str, str]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the same as plain JSON values."""
         return asdict(self)
 
@@ -120,7 +120,7 @@ def print_calibration(calibration: Calibration) -> None:
     print(f"judged by {c.judge}")
 
 
-def _label(number: int, fields: dict[str, Any]) -> Label:
+def _label(number: int, fields: JsonObject) -> Label:
     if missing := [name for name in ("answer", "statement", "score") if name not in fields]:
         raise ValueError(f"{missing[0]!r} is missing; expected an object such as {EXAMPLE}")
     check_text(fields["answer"], "'answer'")

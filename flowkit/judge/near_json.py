@@ -8,6 +8,8 @@ import json
 import re
 from typing import Any
 
+from flowkit.base.json_text import JsonObject
+
 QUOTED = 100  # characters of a reply that a message may repeat
 _LITERALS = {"True": "true", "False": "false", "None": "null"}  # Python's
 
@@ -54,7 +56,7 @@ _TOKEN = re.compile(
 )
 
 
-def whole_object(text: str, key: str) -> dict[str, Any]:
+def whole_object(text: str, key: str) -> JsonObject:
     """Return the object that the whole text is, in strict JSON; its keys are in lower case, its numbers are text.
 
     Raises ValueError where the text is anything else, or the object has no `key`.
@@ -65,7 +67,7 @@ def whole_object(text: str, key: str) -> dict[str, Any]:
     return _load(_with_latex(text), key) if "\\" in text else fields
 
 
-def last_object(text: str, key: str) -> dict[str, Any]:
+def last_object(text: str, key: str) -> JsonObject:
     """Return the last object with `key` in the text, however nearly it is JSON, as `whole_object` does.
 
     Raises ValueError that says what is wrong: where there is none, where the text ends inside an object, and where
@@ -85,8 +87,8 @@ def shortened(text: str) -> str:
 
 
 def _load(text: str, key: str, strict: bool = True) -> Any:
-    def fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def fields(pairs: list[tuple[str, Any]]) -> JsonObject:
+        found: JsonObject = {}
         for written, value in pairs:
             name = written.strip().lower()
             if name == key and found.get(name, value) != value:  # json.loads would keep the last
@@ -98,9 +100,9 @@ def _load(text: str, key: str, strict: bool = True) -> Any:
     return json.loads(text, strict=strict, object_pairs_hook=fields, parse_int=str, parse_float=str, parse_constant=str)
 
 
-def _load_leniently(text: str, key: str) -> dict[str, Any]:
+def _load_leniently(text: str, key: str) -> JsonObject:
     try:
-        fields: dict[str, Any] = _load(_as_json(text), key, strict=False)  # not strict: line breaks inside strings
+        fields: JsonObject = _load(_as_json(text), key, strict=False)  # not strict: line breaks inside strings
     except json.JSONDecodeError as error:
         raise ValueError(f"not valid JSON: {error.msg} at {shortened(error.doc[error.pos :])}") from None
     return fields

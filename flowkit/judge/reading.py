@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median_low
 from typing import Any
 
+from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import PASS_MARK, SCORES
 from flowkit.judge.near_json import last_object, shortened, whole_object
 
@@ -101,7 +102,7 @@ def repeats_itself(text: str) -> bool:
     return False
 
 
-def _deciding_object(raw: str) -> tuple[dict[str, Any], str]:
+def _deciding_object(raw: str) -> tuple[JsonObject, str]:
     """Return the object with the score and the step that read it, or raise ValueError saying what is wrong."""
     if not raw.strip():
         raise ValueError("the reply is empty")

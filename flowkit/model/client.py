@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import logging
+import os
 from collections.abc import AsyncGenerator
-from email.utils import parsedate_to_datetime
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import anyio._backends._asyncio  # noqa: F401 - 25 ms, which anyio would take at the end of the first answer
 import httpx2
@@ -15,65 +14,107 @@ import openai
 from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient
 
 from flowkit.model.configuration import Service
+from flowkit.model.errors import is_used_up
 from flowkit.model.pace import Pace
+from flowkit.model.waits import retry_after_s
 
+log = logging.getLogger(__name__)
+FILES_KEPT_FREE = 16  # for the journal, the rows and what else the process opens meanwhile
 _Shared = tuple[AsyncOpenAI, Pace]
 _TLS = httpx2.create_ssl_context()  # 30 ms, so once per process and not amid answers
 # Never on a flow: promptflow pickles flows, and calls one flow from several loops.
-_held: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Service, tuple[_Shared, object]]] = WeakKeyDictionary()
+_held: dict[asyncio.AbstractEventLoop, dict[Service, tuple[_Shared, object]]] = {}
 
 
 async def shared_client(service: Service) -> tuple[AsyncOpenAI, Pace]:
     """Return this loop's client for `service`, whose connections belong to the loop, and the pace of its requests."""
-    clients = _held.setdefault(asyncio.get_running_loop(), {})
+    loop = asyncio.get_running_loop()
+    if loop not in _held:
+        for other in list(_held):  # a loop that was closed without the end of its generators
+            if other.is_closed():
+                _held.pop(other, None)
+    clients = _held.setdefault(loop, {})
     if service not in clients:
-        lifetime = _lifetime(service)
+        lifetime = _lifetime(service, loop)
         # Started on this loop, the generator is finalised by it: `asyncio.run` closes the client before the loop.
         clients[service] = (await anext(lifetime), lifetime)
     return clients[service][0]
 
 
-async def _lifetime(service: Service) -> AsyncGenerator[_Shared, None]:
-    pace = Pace(service.max_in_flight)
-    async with _build(service, pace) as client:
-        yield client, pace
+async def _lifetime(service: Service, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[_Shared, None]:
+    pace = Pace(_affordable(service.max_in_flight), service.give_up_after_s)
+    try:
+        async with _build(service) as client:
+            yield client, pace
+    finally:
+        _held.pop(loop, None)
 
 
-def _build(service: Service, pace: Pace) -> AsyncOpenAI:
-    """Return a client whose own retries are the only ones, and wait for the pace too."""
+def _affordable(wanted: int | None) -> int | None:
+    """Return how many requests at once the process has files for, and say so where they are fewer than wanted."""
+    try:
+        import resource  # not on Windows, which has no such limit
+    except ImportError:
+        return wanted
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if wanted is None or allowed == resource.RLIM_INFINITY:
+        return wanted
+    free = max(1, allowed - _open_files() - FILES_KEPT_FREE)
+    if wanted <= free:
+        return wanted
+    log.warning(
+        "only %d of %d requests at once: this process may open %d files; raise `ulimit -n`", free, wanted, allowed
+    )
+    return free
 
-    async def wait_for_pause(request: httpx2.Request) -> None:
-        await pace.pause_over()
 
-    async def heed(response: httpx2.Response) -> None:
-        """Tell the pace of a "too many"; let an answer that asks us to wait longer than we would fail at once."""
-        wait_s = _retry_after_s(response)
-        if wait_s is not None and wait_s > service.give_up_after_s:
+def _open_files() -> int:
+    try:
+        return len(os.listdir("/dev/fd"))
+    except OSError:  # a system without it
+        return 32
+
+
+def _build(service: Service) -> AsyncOpenAI:
+    """Return a client whose own retries are the only ones, but for a 429 in a batch: see `Place.ask`."""
+
+    async def check(response: httpx2.Response) -> None:
+        """Let fail at once what must not be retried here, and a redirect that leads to another server."""
+        if response.has_redirect_location:
+            _refuse_other_server(response)
+        too_many, wait_s = response.status_code == 429, retry_after_s(response)
+        if (
+            (too_many and service.max_in_flight is not None)
+            or (too_many and is_used_up(await response.aread()))
+            or (wait_s is not None and wait_s > service.give_up_after_s)
+        ):
             response.headers["x-should-retry"] = "false"  # the client's own switch
-        elif response.status_code == 429:
-            pace.too_many(wait_s)
-        elif response.is_success:
-            pace.went_well()
 
     limits: dict[str, Any] = {
         "api_key": service.api_key,
         "timeout": openai.Timeout(service.timeout_s, connect=min(service.timeout_s, 10)),
         "max_retries": service.max_retries,
-        "http_client": DefaultAioHttpClient(verify=_TLS, event_hooks={"request": [wait_for_pause], "response": [heed]}),
+        "http_client": DefaultAioHttpClient(verify=_TLS, event_hooks={"response": [check]}),
     }
     if service.api_version:
         return AsyncAzureOpenAI(azure_endpoint=service.base_url or "", api_version=service.api_version, **limits)
     return AsyncOpenAI(base_url=service.base_url, organization=service.organization, **limits)
 
 
-def _retry_after_s(response: httpx2.Response) -> float | None:
-    """Return how long the service asks us to wait: seconds or an HTTP date, None where it says nothing readable."""
-    asked = response.headers.get("retry-after", "")
-    try:
-        return float(asked)
-    except ValueError:
-        pass
-    try:
-        return parsedate_to_datetime(asked).timestamp() - time.time()
-    except (TypeError, ValueError):
-        return None
+def _refuse_other_server(response: httpx2.Response) -> None:
+    """Raise where a redirect leads to another host or port: the question, and perhaps the key, would follow."""
+    asked = response.request.url
+    target = asked.join(response.headers["location"])
+    same = target.host == asked.host and _port(target) == _port(asked) and target.scheme == asked.scheme
+    upgraded = target.host == asked.host and (asked.scheme, target.scheme) == ("http", "https")
+    if not (same or upgraded):
+        raise openai.APIError(
+            f"the service redirects to another server, {target.scheme}://{target.netloc.decode()}, and nothing was "
+            "sent there; if you trust it, write that address into the configuration",
+            response.request,
+            body=None,
+        )
+
+
+def _port(url: httpx2.URL) -> int | None:
+    return url.port or {"http": 80, "https": 443}.get(url.scheme)

@@ -16,12 +16,14 @@ from openai import AsyncOpenAI, AsyncStream
 from opentelemetry.trace import Span
 
 from flowkit.base import tracing
+from flowkit.base.json_text import JsonObject
 from flowkit.base.start_gate import in_turn
 from flowkit.model import refusals
 from flowkit.model.causes import BROKEN, causes_named, is_silence
 from flowkit.model.chunks import ReplyReader
 from flowkit.model.client import shared_client
 from flowkit.model.configuration import Model
+from flowkit.model.pace import Place
 from flowkit.model.reply import Reply
 from flowkit.model.timing import Timing
 from flowkit.prompt.history import Message
@@ -43,7 +45,7 @@ DRAIN_S = 0.1  # for what comes after [DONE], mostly nothing; read to its end, t
 async def stream_text(
     model: Model,
     messages: list[Message],
-    parameters: dict[str, Any],
+    parameters: JsonObject,
     reply: Reply | None = None,
     parent: Span | None = None,
 ) -> AsyncGenerator[str, None]:
@@ -63,7 +65,7 @@ async def stream_text(
         heard: list[str] | None = [] if span.is_recording() else None  # untraced, a long answer takes no memory
         client, pace = await shared_client(model.service)
         try:
-            async with pace.turn(), aclosing(_streamed(client, model, request, reply)) as pieces:
+            async with pace.turn() as place, aclosing(_streamed(client, place, model, request, reply)) as pieces:
                 async for piece in pieces:
                     reply.timing.chunk()
                     if heard is not None:
@@ -76,7 +78,7 @@ async def stream_text(
 
 
 async def complete_text(
-    model: Model, messages: list[Message], parameters: dict[str, Any], parent: Span | None = None
+    model: Model, messages: list[Message], parameters: JsonObject, parent: Span | None = None
 ) -> tuple[str, Reply]:
     """Return the whole answer and how it ended. Raises `openai.APIError` once the service's limits are spent.
 
@@ -88,9 +90,9 @@ async def complete_text(
     reply = Reply()
     with tracing.span("openai_chat", "LLM", request, parent) as span, causes_named(model):
         client, pace = await shared_client(model.service)
-        async with pace.turn():
+        async with pace.turn() as place:
             try:
-                text = await _whole(client, model, request, reply)
+                text = await _whole(client, place, model, request, reply)
             except openai.APIError as error:
                 if (unreadable := refusals.unreadable_reply(error)) is None:
                     raise
@@ -100,7 +102,7 @@ async def complete_text(
     return text, reply
 
 
-async def _whole(client: AsyncOpenAI, model: Model, request: dict[str, Any], reply: Reply) -> str:
+async def _whole(client: AsyncOpenAI, place: Place, model: Model, request: JsonObject, reply: Reply) -> str:
     """Return the whole answer: from a whole reply or, where none comes in time, from a stream."""
 
     def read(response: httpx2.Response) -> str:
@@ -110,22 +112,23 @@ async def _whole(client: AsyncOpenAI, model: Model, request: dict[str, Any], rep
     refused = refusals.refused_by(model)
     if refusals.WHOLE not in refused:
         try:
-            return await _send(client, model, request, reply, read)
+            return await _send(client, place, model, request, reply, read)
         except (openai.APITimeoutError, asyncio.TimeoutError) as error:
             if not is_silence(error):
                 raise
             log.info("%s takes long for a whole reply, asking for a stream", model.name)
-    async with aclosing(_streamed(client, model, {**request, **STREAMED}, reply)) as pieces:
+    async with aclosing(_streamed(client, place, model, {**request, **STREAMED}, reply)) as pieces:
         text = "".join([piece async for piece in pieces])
     refused.add(refusals.WHOLE)
     return text
 
 
 async def _streamed(
-    client: AsyncOpenAI, model: Model, request: dict[str, Any], reply: Reply
+    client: AsyncOpenAI, place: Place, model: Model, request: JsonObject, reply: Reply
 ) -> AsyncGenerator[str, None]:
     """Yield the answer's pieces as they come."""
-    opened = await _send(client, model, request, reply, lambda opened: opened, stream=True, stream_cls=AsyncStream[Any])
+    how = {"stream": True, "stream_cls": AsyncStream[Any]}
+    opened = await _send(client, place, model, request, reply, lambda opened: opened, **how)
     async with aclosing(opened) as response:
         reader, received = ReplyReader(reply, response.request), response.aiter_bytes()
         chunks, until_s = 0, None
@@ -165,8 +168,9 @@ async def _drain(received: AsyncIterator[bytes]) -> None:
 
 async def _send(
     client: AsyncOpenAI,
+    place: Place,
     model: Model,
-    request: dict[str, Any],
+    request: JsonObject,
     reply: Reply,
     read: Callable[[httpx2.Response], T],
     **how: Any,
@@ -180,12 +184,16 @@ async def _send(
     await in_turn()
     reply.timing.turn()
     refused = refusals.refused_by(model)
+
+    async def post() -> T:
+        async with timeout(model.service.give_up_after_s):
+            return read(await client.post(PATH, body=sent, cast_to=httpx2.Response, **how))
+
     while True:
         sent = refusals.adapted(refused, request)
         reply.format = refusals.format_of(sent)
         try:
-            async with timeout(model.service.give_up_after_s):
-                return read(await client.post(PATH, body=sent, cast_to=httpx2.Response, **how))
+            return await place.ask(post)
         except openai.APIConnectionError:
             raise
         except openai.APIError as error:

@@ -19,7 +19,7 @@ from flowkit.model.checks import (
     shown,
     without_chat_path,
 )
-from flowkit.model.given import expanded, fields_of
+from flowkit.model.given import Fields, expanded, fields_of
 from flowkit.model.listing import only_model
 from flowkit.model.variables import address_and_key, dotenv_path, read_variables, warn_once
 
@@ -69,7 +69,7 @@ def resolve(
     model_config: Any = None,
     *,
     judge: bool = False,
-    connection: Callable[[str], dict[str, Any]] | None = None,
+    connection: Callable[[str], Fields] | None = None,
     default: Mapping[str, str] | None = None,
 ) -> Model:
     """Return the model that `model_config` names.
@@ -111,9 +111,9 @@ def _from_variables(variables: ChainMap[str, str], name: str | None, default: Ma
 
 
 def _from_fields(
-    given: dict[str, Any],
+    given: Fields,
     variables: ChainMap[str, str],
-    connection: Callable[[str], dict[str, Any]] | None,
+    connection: Callable[[str], Fields] | None,
     default: Mapping[str, str],
 ) -> Model:
     if name := given.pop("connection", None):
@@ -211,9 +211,9 @@ def _warn_of_plain_http(name: str, address: str, api_key: str | None) -> None:
         warn_once(f"{name}: the key travels unencrypted to {shown(address)}; write https:// if the service has it")
 
 
-def _limits(given: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+def _limits(given: Mapping[str, Any], variables: Mapping[str, str]) -> Fields:
     """Return the limits asked for: `timeout_s`, `max_retries` and so on, or `MODEL_TIMEOUT_S` and so on."""
-    limits: dict[str, Any] = {}
+    limits: Fields = {}
     for limit in ("timeout_s", "max_retries", "give_up_after_s", "max_in_flight"):
         variable = f"MODEL_{limit.upper()}"
         if limit in given:

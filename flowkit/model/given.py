@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+Fields = dict[str, Any]  # of a model configuration, as a person gives them
 
-def fields_of(model_config: Any) -> dict[str, Any]:
+
+def fields_of(model_config: Any) -> Fields:
     """Return the fields that have a value. Raises TypeError for what is no configuration."""
     if is_dataclass(model_config) and not isinstance(model_config, type):
         model_config = asdict(model_config)
@@ -21,7 +23,7 @@ def fields_of(model_config: Any) -> dict[str, Any]:
     return {name: value for name, value in model_config.items() if value is not None and name != "type"}
 
 
-def expanded(given: dict[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
+def expanded(given: Fields, variables: Mapping[str, str]) -> Fields:
     """Put variables in place of `${env:NAME}`; promptflow itself would send the reference when it is unset."""
 
     def expand(value: Any) -> Any:

@@ -1,63 +1,161 @@
-"""How many requests are in flight at a service: a fixed limit, fewer for a while after it said "too many"."""
+"""Places at a service: who may send a request now, who waits in line, and how a refused request asks again."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
+import math
 import time
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
-SHORTEST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
+import openai
+
+from flowkit.model.limits import Limits, Try
+from flowkit.model.waits import may_ask_again, retry_after_s
+
+log = logging.getLogger(__name__)
+Reply = TypeVar("Reply")
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 8.0  # of a request that was refused without a Retry-After; doubled each time
 
 
 class Pace:
-    """A turn-taking for the requests of one event loop to one service.
+    """The line of the requests of one event loop to one service.
 
-    limit: the most requests in flight, None for no limit.
-    A 429 halves how many may be in flight and lets nobody start until the service's Retry-After is over; every
-    request that ends well adds its share back, so that the full speed returns after a few rounds.
+    limit: the most requests in flight, None for no limit and no line.
+    patience_s: a Retry-After longer than this is not waited for.
+    Places are given in the order of asking. A request that is refused with 429 gives its place back, waits as it was
+    told and then stands first in line, as often as it takes: only the caller ends it, by cancelling. What the
+    refusals say about the service's own limits is worked out in `Limits`.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
-        self._limit = limit
-        self._allowed = float(limit or 0)
-        self._in_flight = 0
-        self._paused_until_s = 0.0
-        self._freed = asyncio.Condition()
+    def __init__(self, limit: int | None = None, patience_s: float = 120.0) -> None:
+        self.limits = None if limit is None else Limits(limit)
+        self.patience_s = patience_s
+        self.woken = 0  # how many waiters have been woken so far
+        self._line = deque[asyncio.Future[Try]]()
+        self._timer: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn, and hold it for the length of the block: a whole stream."""
-        if self._limit is None:
-            yield
-            return
-        async with self._freed:
-            await self._freed.wait_for(lambda: self._in_flight < int(self._allowed))
-            self._in_flight += 1
+    async def turn(self) -> AsyncIterator[Place]:
+        """Wait for a place, and hold it for the length of the block: a whole stream."""
+        place = Place(self)
+        await place.take(first=False)
         try:
-            yield
+            yield place
         finally:
-            self._in_flight -= 1
-            async with self._freed:
-                self._freed.notify_all()
+            place.give_back()
 
-    async def pause_over(self) -> None:
-        """Wait until the service may be asked again; every try waits here, the client's retries too."""
-        while (left_s := self._paused_until_s - time.monotonic()) > 0:  # noqa: ASYNC110 - it may grow meanwhile
-            await asyncio.sleep(left_s)
-
-    def too_many(self, retry_after_s: float | None) -> None:
-        """Note a 429."""
-        if self._limit is None:
-            return
-        pause_s = min(max(retry_after_s or 0, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
+    async def wait(self, limits: Limits, first: bool) -> Try:
+        """Return when there is a place. first: stand before all others."""
         now_s = time.monotonic()
-        if now_s >= self._paused_until_s:  # one wave of 429s is one sign
-            self._allowed = max(1.0, min(self._allowed, self._in_flight) / 2)
-        self._paused_until_s = max(self._paused_until_s, now_s + pause_s)
+        if not self._line and limits.wait_s(now_s) <= 0:
+            return limits.sent(now_s)
+        mine = asyncio.get_running_loop().create_future()
+        if first:
+            self._line.appendleft(mine)
+        else:
+            self._line.append(mine)
+        self.let_in()
+        try:
+            return await mine  # type: ignore[no-any-return]
+        except asyncio.CancelledError:
+            if mine.done() and not mine.cancelled():  # a place was given at the same moment: pass it on
+                limits.withdrawn(mine.result())
+                self.let_in()
+            raise
 
-    def went_well(self) -> None:
-        """Note a request that the service took."""
-        if self._limit is not None and self._allowed < self._limit:
-            self._allowed = min(self._limit, self._allowed + 1 / self._allowed)
+    def let_in(self) -> None:
+        """Wake as many as can go now, and come back when the next one can."""
+        if self.limits is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now_s, wait_s = time.monotonic(), 0.0
+        while self._line:
+            if self._line[0].done():  # was cancelled
+                self._line.popleft()
+                continue
+            if (wait_s := self.limits.wait_s(now_s)) > 0:
+                break
+            self._line.popleft().set_result(self.limits.sent(now_s))
+            self.woken += 1
+        if self._line and math.isfinite(wait_s):
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self.let_in)
+
+
+class Place:
+    """One place at the service, or none while its request waits to ask again."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace, self._limits = pace, pace.limits
+        self._try: Try | None = None
+
+    async def take(self, first: bool) -> None:
+        """Wait for the place."""
+        if self._limits is not None:
+            self._try = await self._pace.wait(self._limits, first)
+
+    def give_back(self) -> None:
+        """Leave the place to the next one."""
+        if self._limits is not None and self._try is not None:
+            self._limits.ended(self._try)
+            self._try = None
+            self._pace.let_in()
+
+    async def ask(self, post: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Return what `post` returns; on a 429 give the place back, wait for it again and call `post` once more.
+
+        A 429 that no waiting can mend is raised: a used-up quota, a Retry-After beyond the service's patience.
+        Without a limit `post` is called once: the client's own retries are the only ones.
+        """
+        if self._limits is None:
+            return await post()
+        refused = 0
+        while True:
+            assert self._try is not None
+            while self._limits.is_out_of_date(self._try):  # stand in line again: the service takes less than we thought
+                self._limits.withdrawn(self._try)
+                self._try = None
+                await self.take(first=True)
+                assert self._try is not None
+            self._limits.posted(self._try, time.monotonic())
+            try:
+                reply = await post()
+            except openai.RateLimitError as error:
+                if not may_ask_again(error, self._pace.patience_s):
+                    raise
+                told_s = retry_after_s(error.response)
+                self._limits.refused(self._try, time.monotonic(), told_s)
+                wait_s = min(FIRST_WAIT_S * 2**refused, LONGEST_WAIT_S) if told_s is None else max(told_s, 0.0)
+                refused += 1
+            except openai.APIConnectionError as error:
+                if not _is_out_of_files(error) or self._limits.under_way < 2:
+                    raise
+                self._limits.most = self._limits.under_way - 1
+                log.warning(
+                    "only %d requests at once: this process may open no more files; raise `ulimit -n`",
+                    self._limits.most,
+                )
+                self._limits.ended(self._try)
+                wait_s = 0.0
+            else:
+                self._limits.admitted(self._try, time.monotonic())
+                return reply
+            self._try = None
+            self._pace.let_in()
+            await asyncio.sleep(wait_s)
+            await self.take(first=True)
+
+
+def _is_out_of_files(error: BaseException | None) -> bool:
+    """Say whether the connection could not be opened because the process, or the machine, has too many files open."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import openai
 
+from flowkit.base.json_text import JsonObject
 from flowkit.base.text import clean
 from flowkit.model.configuration import Model
 from flowkit.model.errors import body_of
@@ -49,7 +49,7 @@ def refused_by(model: Model) -> set[str]:
     return known.setdefault((model.service.base_url, model.service.api_version, model.name), set())
 
 
-def adapted(refused: set[str], request: dict[str, Any]) -> dict[str, Any]:
+def adapted(refused: set[str], request: JsonObject) -> JsonObject:
     """Return `request` without what is refused."""
     if not refused:
         return request
@@ -60,12 +60,12 @@ def adapted(refused: set[str], request: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in renamed.items() if name is not None and value is not None}
 
 
-def format_of(request: dict[str, Any]) -> str:
+def format_of(request: JsonObject) -> str:
     """Return the type of the request's response_format, "" where it has none."""
     return str((request.get("response_format") or {}).get("type", ""))
 
 
-def learn(refused: set[str], model: Model, sent: dict[str, Any], error: openai.APIError) -> bool:
+def learn(refused: set[str], model: Model, sent: JsonObject, error: openai.APIError) -> bool:
     """Add to `refused` what `error` refuses by name, and return whether asking again can help.
 
     A bad value ("max_tokens is too large") is the caller's to mend: only what the service does not take at all counts.

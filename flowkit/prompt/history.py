@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from flowkit.base.json_text import read_json
+from flowkit.base.json_text import JsonObject, read_json
 from flowkit.base.text import check_text, is_nothing, joined_pairs, shown
 
 Message = dict[str, str]
@@ -91,7 +91,7 @@ def _turn(turn: Any, position: int) -> list[Any]:
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
-def _characters(outputs: dict[str, Any]) -> str | None:
+def _characters(outputs: JsonObject) -> str | None:
     """Return the answer that the page has spread over outputs "0", "1", ..., a character each; None where it has not.
 
     Characters beyond U+FFFF take two of these outputs. An answer without characters leaves no output at all.
@@ -102,7 +102,7 @@ def _characters(outputs: dict[str, Any]) -> str | None:
     return joined_pairs("".join(found)) if found or not outputs else None
 
 
-def _chosen(values: dict[str, Any], names: tuple[str, ...], where: str) -> Any:
+def _chosen(values: JsonObject, names: tuple[str, ...], where: str) -> Any:
     """Return the first of `names` that is there, else the only text."""
     for name in names:
         if name in values:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import SandboxedEnvironment
 from ruamel.yaml import YAML
 
+from flowkit.base.json_text import JsonObject
 from flowkit.prompt.history import ROLES, Message
 
 FRONT_MATTER = re.compile(r"\s*---[ \t]*\n(.*?)^---[ \t]*\n(.*)", re.DOTALL | re.MULTILINE)
@@ -40,11 +42,11 @@ class Prompt:
 
     name: str
     template: str
-    parameters: dict[str, Any]
+    parameters: JsonObject
     inputs: tuple[str, ...]
     digest: str
     is_declared: bool = True
-    defaults: dict[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
     first_line: int = 1
 

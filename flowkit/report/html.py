@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 from flowkit.base.errors import BadInputError
 from flowkit.base.files import write_whole
+from flowkit.base.json_text import JsonObject
 from flowkit.base.text import clean
 from flowkit.data.figures import Figures, Mean, read_figures
 from flowkit.data.records import DataInfo, Row, RunInfo, plain
@@ -29,6 +30,7 @@ from flowkit.data.rows import read_rows
 from flowkit.report.charts import axis, course_chart, mean_chart
 from flowkit.report.terminal import ENDED_OTHERWISE
 from flowkit.scores.comparison import compare, partners
+from flowkit.scores.prices import cost_told
 
 PAGE = Path(__file__).absolute().parent / "page"
 MOST_LINES = 5_000  # a browser's memory is not the place for more
@@ -88,6 +90,7 @@ def render(rows: Sequence[Row], figures: Figures, earlier: Sequence[Row] | None,
         comparison=comparison,
         baseline_name=earlier_name,
         axis=axis(),
+        cost=cost_told(figures),
         kinds=KINDS,
         course=course_chart([row.timing for row in rows[::every] if row.timing], every),
         shown=len(chosen),
@@ -100,7 +103,7 @@ def render(rows: Sequence[Row], figures: Figures, earlier: Sequence[Row] | None,
     )
 
 
-def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> list[dict[str, Any]]:
+def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> list[JsonObject]:
     """Return the rows to show: failed, unscored, then the lowest; beside a baseline, the largest change first.
 
     A row that has a partner in the baseline gets that one's answer and verdicts as `before`.
@@ -113,7 +116,7 @@ def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> li
         mean = sum(given) / len(given) if given else 6
         return -_largest_change(row, before.get(id(row))), row.error is None, None not in scores, mean
 
-    def shown(row: Row) -> dict[str, Any]:
+    def shown(row: Row) -> JsonObject:
         then = before.get(id(row))
         earlier_one = {"before": {"answer": then.answer, "verdicts": plain(then.verdicts)}} if then else {}
         return {**plain(row), "ending": row.ending, **earlier_one}

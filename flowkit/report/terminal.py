@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from tabulate import tabulate
 from wcwidth import wcswidth
 
-from flowkit.base.text import in_one_line
+from flowkit.base.text import clean, in_one_line
 from flowkit.data.figures import Figures, Mean
 from flowkit.data.records import Row
 from flowkit.scores.comparison import Comparison
+from flowkit.scores.prices import cost_told
 
 SHOWN_ROWS, SHOWN_TEXT = 20, 140
 COLUMNS = 80
@@ -32,13 +33,13 @@ def print_rows(rows: Sequence[Row], names: Sequence[str]) -> None:
     table = [
         [
             str(row.line),
-            in_one_line(row.question, SHOWN_TEXT),
-            in_one_line(row.error or _answer(row), SHOWN_TEXT),
+            _line(row.question),
+            _line(row.error or _answer(row)),
             *([_score(row, name) for name in names] if fits else _mean_and_lowest(row)),
         ]
         for row in rows[:SHOWN_ROWS]
     ]
-    headers = ["line", "question", "answer", *(names if fits else ["mean", "lowest"])]
+    headers = ["line", "question", "answer", *(map(_line, names) if fits else ["mean", "lowest"])]
     align = ["right", "left", "left", *["right"] * (len(headers) - 3)]
     print(tabulate(table, headers, maxcolwidths=[None, 20, answer_width], disable_numparse=True, colalign=align))
     if len(rows) > SHOWN_ROWS:
@@ -47,7 +48,7 @@ def print_rows(rows: Sequence[Row], names: Sequence[str]) -> None:
 
 def print_figures(figures: Figures, names: Sequence[str]) -> None:
     """Print the figures: a mean never without its counts."""
-    table = [[name, *_cells(figures.statements.get(name))] for name in names]
+    table = [[_line(name), *_cells(figures.statements.get(name))] for name in names]
     headers = ["statement", "average", "95 %", "scored", "4 or 5", "lowest", "highest"]
     align = ["left", *["right"] * (len(headers) - 1)]
     print(f"\n{tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align)}\n")
@@ -55,6 +56,8 @@ def print_figures(figures: Figures, names: Sequence[str]) -> None:
     for kind, what in ENDED_OTHERWISE.items():
         if count := getattr(figures.endings, kind):
             print(f"{count} of {figures.answered} answers {'was' if count == 1 else 'were'} {what}")
+    if cost := cost_told(figures):
+        print(textwrap.fill(cost, COLUMNS))
     for note in figures.notes:
         print(textwrap.fill(note, COLUMNS))
 
@@ -63,7 +66,7 @@ def print_comparison(comparison: Comparison) -> None:
     """Print it in 80 columns; `shows` is the change that this many pairs show four times in five."""
     table = [
         [
-            *(name, _signed(each.mean), " to ".join(map(_signed, each.ci95 or [None])), str(each.pairs)),
+            *(_line(name), _signed(each.mean), " to ".join(map(_signed, each.ci95 or [None])), str(each.pairs)),
             *("-" if each.shows is None else f"{each.shows:.2f}", each.verdict),
         ]
         for name, each in comparison.differences.items()
@@ -81,11 +84,16 @@ def print_failures(rows: Sequence[Row], troubles: Sequence[str]) -> None:
         if row.error:
             kind = row.error.split(" - ")[0].split(":")[0]
             counts[kind] += 1
-            examples.setdefault(kind, f"{in_one_line(row.error, 200)} (line {row.line})")
+            examples.setdefault(kind, f"{_line(row.error, 200)} (line {row.line})")
     for kind, count in counts.most_common():
         print(f"{count} x {examples[kind]}")
     for trouble in troubles:
-        print(trouble)
+        print(_line(trouble, 500))
+
+
+def _line(text: str, limit: int = SHOWN_TEXT) -> str:
+    """Return the start of a text on one line, with nothing in it that a terminal would obey or could not carry."""
+    return in_one_line(clean(text), limit)
 
 
 def _answer(row: Row) -> str:

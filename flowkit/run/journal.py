@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from flowkit.base.json_text import JsonObject
 from flowkit.base.text import clean
 from flowkit.data.records import JournalEntry, plain, record
 
@@ -22,12 +23,14 @@ class Journal:
     A verdict without a score counts as not finished when a run is resumed: asking again may help.
     set_aside: where an earlier journal is now, None where there was none. passed_over: lines that could not be read.
     former: what a journal of format 1 holds, by its keys.
+    earlier: all that was there, verdicts without a score too: what was paid for before.
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
         self.path, self.passed_over = path, 0
         self.finished: dict[str, JournalEntry] = {}
-        self.former: dict[str, dict[str, Any]] = {}
+        self.former: dict[str, JsonObject] = {}
+        self.earlier: list[JournalEntry] = []
         if resume:
             self._read()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,6 +70,7 @@ class Journal:
                 except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
                     self.passed_over += 1  # torn by a crash, or not ours: it counts as not finished
                     continue
+                self.earlier.append(entry)
                 if entry.verdict is None or entry.verdict.score is not None:
                     self.finished[entry.key] = entry
 

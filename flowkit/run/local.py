@@ -21,6 +21,7 @@ from flowkit.run.interruption import Interruption
 from flowkit.run.journal import Journal
 from flowkit.run.keys import Task, tasks_of
 from flowkit.run.options import RunOptions
+from flowkit.run.spending import Budget
 from flowkit.run.worker import LineWorker
 from flowkit.scores.sums import sum_up
 
@@ -48,13 +49,14 @@ class LocalEngine:
     def open(self, chat_flow: Any, eval_flow: Any) -> None:
         """Hold the folder and open its journal."""
         options, at_once = self.options, self.options.concurrency
+        budget = Budget(chat_flow, eval_flow, options.max_cost)
         self._lock = hold(options.folder)
         self._journal = journal = Journal(options.folder / "journal.jsonl", resume=options.resume is not None)
         self.notices = notices_of(journal, options)
         self.eval_flow = eval_flow.limited(at_once)
         self.interruption = Interruption()
         self.worker = LineWorker(
-            chat_flow.limited(at_once), self.eval_flow, journal, self.interruption, options.line_timeout
+            chat_flow.limited(at_once), self.eval_flow, journal, self.interruption, options.line_timeout, budget
         )
         self.tasks = tasks_of(self.lines, chat_flow)
         for entry in converted(journal.former, self.tasks, chat_flow, eval_flow):

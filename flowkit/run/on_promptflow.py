@@ -8,6 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from flowkit.base.json_text import JsonObject
 from flowkit.bridge.entry import AnswerEntry, JudgeEntry, Work
 from flowkit.bridge.home import check_home
 from flowkit.bridge.runs import run_lines
@@ -34,7 +35,7 @@ class PromptflowEngine(LocalEngine):
         """Answer the lines that have no answer, then judge those that are not judged."""
         rows = [self.worker.row(task) for task in self.tasks]
         with ExitStack() as promptflow:
-            inputs: list[dict[str, Any]] = [
+            inputs: list[JsonObject] = [
                 {"position": i, "question": row.question, "chat_history": row.chat_history}
                 for i, row in enumerate(rows)
                 if row.answer is None
@@ -53,7 +54,7 @@ class PromptflowEngine(LocalEngine):
             raise LineError(self.worker.row(self.tasks[position]).error)
         return answer.text
 
-    async def _judge(self, position: int) -> dict[str, Any]:
+    async def _judge(self, position: int) -> JsonObject:
         if (verdicts := await self.worker.judge(self.tasks[position])) is None:
             raise LineError(self.worker.row(self.tasks[position]).error)
         return {name: plain(verdict) for name, verdict in verdicts.items()}
@@ -64,7 +65,7 @@ class PromptflowEngine(LocalEngine):
         promptflow: ExitStack,
         work: Work,
         entry_of: Callable[[Work], AnswerEntry | JudgeEntry],
-        inputs: list[dict[str, Any]],
+        inputs: list[JsonObject],
     ) -> None:
         """Let promptflow work on `inputs`, below a progress bar; without any, it is not even imported."""
         if not inputs:

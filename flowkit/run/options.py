@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
@@ -19,6 +20,17 @@ def at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
     return int(text)
+
+
+def usd(text: str) -> float:
+    """Read an amount for argparse."""
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if not 0 < amount < math.inf:
+        raise argparse.ArgumentTypeError(f"expected an amount in USD above 0, such as 2.50, got {text!r}")
+    return amount
 
 
 def option(default: Any, help: str, kind: Callable[[str], Any] = str, **more: Any) -> Any:
@@ -44,6 +56,8 @@ class RunOptions:
     address: str | None = option(None, "of a running Ray cluster, or auto; otherwise one is started", metavar="RAY")
     workers: int | None = option(None, "Ray's worker processes (one a CPU)", at_least_one, metavar="N")
     format: str = option("jsonl", "of the rows that Ray's workers write (jsonl)", choices=["jsonl", "parquet"])
+    estimate: bool = option(False, "print how many requests and tokens the run takes, and what it costs; send nothing")
+    max_cost: float | None = option(None, "ask for nothing more once the run may cost that much", usd, metavar="USD")
     line_timeout: int = option(600, "seconds for one answer or one verdict (600)", at_least_one, metavar="S")
     missing: Literal["skip", "worst"] = option(
         "skip", "worst: a missing score counts as 1 (skip)", choices=["skip", "worst"]
@@ -88,6 +102,10 @@ def read_options(arguments: Sequence[str] | None) -> RunOptions:
         parser.error("--no-worse-than-baseline needs --baseline DIR")
     if options.engine != "ray" and (options.address or options.workers or options.format != "jsonl"):
         parser.error("--address, --workers and --format need --engine ray")
+    if options.engine == "ray" and options.max_cost:
+        parser.error("--max-cost needs --engine local or promptflow: Ray's workers do not share what is spent")
+    if options.estimate and options.resume:
+        parser.error("--estimate is for a new run: it does not count what --resume finds finished")
     return options
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from flowkit.base import tracing
 from flowkit.base.text import clean
 from flowkit.data.records import Answer, JournalEntry, Row, Times, Tokens, Verdict
+from flowkit.data.usage import tokens_of
 from flowkit.model.completion import Reply
 from flowkit.model.errors import hopeless
-from flowkit.prompt.budget import count_usage
+from flowkit.run.estimate import rates_of
 from flowkit.run.interruption import Interruption
 from flowkit.run.journal import Journal
 from flowkit.run.keys import Task, verdict_key
+from flowkit.run.spending import Budget, Share
 
 T = TypeVar("T", Answer, Verdict)
 EMPTY = Verdict(None, "the answer is empty, so the judge was not asked", read_by="empty answer", asks=0)
@@ -26,16 +29,25 @@ HOPELESS_IN_A_ROW = 3  # so many failures with a cause that no repetition mends,
 class LineWorker:
     """Answers and judges lines; what is finished is in `journal`, why something is not in the rows.
 
-    limit_s: for one answer and for one verdict, None for no limit.
+    limit_s: for one answer and for one verdict, None for no limit. budget: what all of it may cost, None for no limit.
     """
 
     def __init__(
-        self, chat_flow: Any, eval_flow: Any, journal: Journal, interruption: Interruption, limit_s: float | None
+        self,
+        chat_flow: Any,
+        eval_flow: Any,
+        journal: Journal,
+        interruption: Interruption,
+        limit_s: float | None,
+        budget: Budget | None = None,
     ) -> None:
         self._chat_flow, self._eval_flow = chat_flow, eval_flow
         self._journal, self._interruption, self._limit_s = journal, interruption, limit_s
         self._errors: dict[str, str] = {}
         self._hopeless = Counter[str]()
+        self._rates = rates_of(chat_flow, eval_flow)
+        self._budget = budget or Budget(chat_flow, eval_flow)
+        self._budget.count(journal.earlier)
 
     async def finish(self, task: Task) -> Row:
         """Answer the line unless it has an answer, judge it, and return its row. Raises nothing of the line's own."""
@@ -48,7 +60,11 @@ class LineWorker:
         if (known := self._answer_of(task)) is not None:
             return known
         line = task.line
-        answer = await self._outcome(task.key, lambda: _answer(self._chat_flow, line.question, line.chat_history))
+        answer = await self._outcome(
+            task.key,
+            lambda: self._budget.for_answer(line.question, line.chat_history),
+            lambda paid: _answer(self._chat_flow, line.question, line.chat_history, paid),
+        )
         if answer is not None:
             self._keep(JournalEntry(task.key, task.key, answer=answer))
         return self._answer_of(task)
@@ -80,7 +96,7 @@ class LineWorker:
             failed = self._errors.get(task.key, NOT_ASKED)
             return Row(line.number, line.question, line.chat_history, statements=line.statements, error=failed)
         error, verdicts = self._first_error(task), self._verdicts_of(task)
-        return Row(
+        row = Row(
             line=line.number,
             question=line.question,
             chat_history=line.chat_history,
@@ -95,6 +111,7 @@ class LineWorker:
             statements=line.statements,
             error=error,
         )
+        return replace(row, cost_usd=self._rates.of_row(row))
 
     def _answer_of(self, task: Task) -> Answer | None:
         entry = self._journal.finished.get(task.key)
@@ -124,21 +141,40 @@ class LineWorker:
 
     async def _judge_one(self, task: Task, answer: str, statement: str, span: Any) -> None:
         key = verdict_key(task.key, answer, statement, self._eval_flow)
-        verdict = await self._outcome(key, lambda: self._eval_flow.verdict(answer, statement, parent=span))
+        verdict = await self._outcome(
+            key,
+            lambda: self._budget.for_verdict(answer, statement),
+            lambda paid: self._eval_flow.verdict(answer, statement, span, paid),
+        )
         if verdict is not None:
             self._keep(JournalEntry(key, task.key, verdict=verdict))
 
-    async def _outcome(self, key: str, work: Callable[[], Awaitable[T]]) -> T | None:
-        """Return what `work` returns; None where it raised, and then note the error under `key`."""
+    async def _outcome(
+        self, key: str, share_of: Callable[[], Awaitable[Share | None]], work: Callable[[list[Tokens]], Awaitable[T]]
+    ) -> T | None:
+        """Return what `work` returns; None where it raised, and then note the error under `key`.
+
+        share_of: sets money aside for it, and says None where there is not enough: then the run stops.
+        """
         if self._interruption.requested:
             return None
         self._errors.pop(key, None)
+        share = None
         try:
-            outcome = await self._interruption.run(work(), self._limit_s)
+            if (share := await share_of()) is None:
+                self._interruption.request(self._budget.cause)
+            if share is None or self._interruption.requested:
+                return None
+            outcome = await self._interruption.run(work(share.paid), self._limit_s)
         except Exception as error:
+            if share:
+                share.failed(error)
             self._errors[key] = clean(f"{type(error).__name__}: {error}")
             self._stop_if_hopeless(error)
             return None
+        finally:
+            if share:
+                share.settle()
         self._hopeless.clear()
         return outcome
 
@@ -146,7 +182,7 @@ class LineWorker:
         if cause := hopeless(error):
             self._hopeless[cause] += 1
             if self._hopeless[cause] >= HOPELESS_IN_A_ROW:
-                self._interruption.request(cause)
+                self._interruption.request(f"the run was stopped after {HOPELESS_IN_A_ROW} failures in a row: {cause}")
 
     def _keep(self, entry: JournalEntry) -> None:
         try:
@@ -157,18 +193,21 @@ class LineWorker:
             self._interruption.request(cause)
 
 
-async def _answer(chat_flow: Any, question: str, chat_history: Any) -> Answer:
-    """Return the whole answer of a ChatFlow, with how it ended, what it took, and who counted that."""
+async def _answer(chat_flow: Any, question: str, chat_history: Any, paid: list[Tokens]) -> Answer:
+    """Return the whole answer of a ChatFlow, with how it ended, what it took, and who counted that.
+
+    paid: gets what it took.
+    """
     reply = Reply()
     text = "".join([piece async for piece in chat_flow.stream(question, chat_history, reply)])
-    usage = reply.usage or await count_usage(chat_flow.model.name, reply.messages, text)
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    tokens = await tokens_of(reply.usage, chat_flow.model.name, reply.messages, text)
+    paid.append(tokens)
     return Answer(
         text=clean(text),
         finish_reason=reply.finish_reason,
         history_dropped=reply.dropped,
-        tokens=Tokens(prompt, completion, "service" if reply.usage else "vocabulary"),
-        timing=Times(**reply.timing.as_dict(completion)),
+        tokens=tokens,
+        timing=Times(**reply.timing.as_dict(tokens.completion)),
         model=reply.model,
         refused=reply.refused,
     )

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowkit.base.json_text import JsonObject
 from flowkit.data.figures import Endings, Figures, TokenSums
-from flowkit.data.records import Row
+from flowkit.data.records import Row, Tokens
 from flowkit.scores import metrics
 from flowkit.scores.metrics import Tally
 from flowkit.scores.times import lengths, percentiles
 
+NANO = 10**9  # costs are added as whole numbers, which give the same sum in any order
 ENOUGH_TO_DOUBT = 10  # verdicts, all with the same score
 
 
@@ -20,7 +22,8 @@ ENOUGH_TO_DOUBT = 10  # verdicts, all with the same score
 class Sums:
     """The scores by statement, and how many lines, endings, tokens and seconds of each length there were.
 
-    lines: total, answered, judged, failed. endings: by the fields of `Endings`. tokens: prompt, completion.
+    lines: total, answered, judged, failed. endings: by the fields of `Endings`. tokens: prompt, completion of the
+    answers; judge_tokens: of the verdicts. costs: lines whose cost is known, and nano_usd of them together.
     times: by kind, how often each length was seen (see `lengths`).
     """
 
@@ -28,6 +31,8 @@ class Sums:
     lines: Counter[str] = field(default_factory=Counter)
     endings: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
+    judge_tokens: Counter[str] = field(default_factory=Counter)
+    costs: Counter[str] = field(default_factory=Counter)
     times: dict[str, Counter[float]] = field(default_factory=dict)
 
     @classmethod
@@ -39,8 +44,11 @@ class Sums:
             sums.lines.update(total=1, answered=answered, judged=finished, failed=1 - finished)
             if row.ending:
                 sums.endings[row.ending] += 1
-            if row.tokens:
-                sums.tokens.update(prompt=row.tokens.prompt or 0, completion=row.tokens.completion or 0)
+            _count(sums.tokens, row.tokens)
+            for verdict in row.distinct_verdicts():
+                _count(sums.judge_tokens, verdict.tokens)
+            if row.cost_usd is not None:
+                sums.costs.update(lines=1, nano_usd=round(row.cost_usd * NANO))
             if row.timing:
                 timings.append(row.timing)
             for name in dict.fromkeys([*row.statements, *(row.verdicts or {})]):
@@ -55,6 +63,8 @@ class Sums:
         self.lines.update(other.lines)
         self.endings.update(other.endings)
         self.tokens.update(other.tokens)
+        self.judge_tokens.update(other.judge_tokens)
+        self.costs.update(other.costs)
         for kind, seen in other.times.items():
             self.times.setdefault(kind, Counter()).update(seen)
 
@@ -70,6 +80,8 @@ class Sums:
             failed=lines["failed"],
             timing=percentiles(self.times),
             tokens=TokenSums(self.tokens["prompt"], self.tokens["completion"]),
+            judge_tokens=TokenSums(self.judge_tokens["prompt"], self.judge_tokens["completion"]),
+            cost_usd=self.costs["nano_usd"] / NANO if lines["answered"] == self.costs["lines"] > 0 else None,
             endings=Endings(**{kind: self.endings[kind] for kind in ("cut", "filtered", "refused", "empty")}),
             notes=tuple(self._notes()),
         )
@@ -80,13 +92,15 @@ class Sums:
             score = 1 + next(i for i, count in enumerate(counts) if count)
             yield f"the judge gave {score} to all {sum(counts)} statements it scored: does it tell answers apart?"
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> JsonObject:
         """Return the same as plain JSON values."""
         return {
             "tallies": {name: [*tally.counts, tally.unscored] for name, tally in self.tallies.items()},
             "lines": dict(self.lines),
             "endings": dict(self.endings),
             "tokens": dict(self.tokens),
+            "judge_tokens": dict(self.judge_tokens),
+            "costs": dict(self.costs),
             "times": {kind: list(seen.items()) for kind, seen in self.times.items()},
         }
 
@@ -95,7 +109,13 @@ class Sums:
         """Read what `as_dict` gave."""
         tallies = {name: Tally((a, b, c, d, e), rest) for name, (a, b, c, d, e, rest) in found["tallies"].items()}
         times = {kind: Counter(dict(map(tuple, seen))) for kind, seen in found["times"].items()}
-        return cls(tallies, Counter(found["lines"]), Counter(found["endings"]), Counter(found["tokens"]), times)
+        counts = ("lines", "endings", "tokens", "judge_tokens", "costs")
+        return cls(tallies, times=times, **{kind: Counter(found[kind]) for kind in counts})
+
+
+def _count(sums: Counter[str], tokens: Tokens | None) -> None:
+    if tokens:
+        sums.update(prompt=tokens.prompt or 0, completion=tokens.completion or 0)
 
 
 def sum_up(rows: Iterable[Row]) -> Figures:

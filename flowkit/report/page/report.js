@@ -125,13 +125,15 @@ function verdicts(row, compared) {
   return make("table", {}, make("thead", {}, head), make("tbody", {}, ...body));
 }
 
-function timing({ timing, tokens }) {
+function timing({ timing, tokens, cost_usd: cost }) {
+  const digits = { maximumSignificantDigits: 2 };
+  const costs = cost === undefined ? "" : ` With its verdicts about $${cost.toLocaleString("en", digits)}.`;
   const speed = timing.tokens_per_s ? `, ${timing.tokens_per_s} tokens a second` : "";
   const counted = tokens.counted_by === "service" ? "counted by the service" : "counted with the model's vocabulary";
   return make("p", {},
     `First text after ${inSeconds(timing.first_chunk_s)}, ended after ${inSeconds(timing.total_s)}; before that, ` +
     `${inSeconds(timing.waited_s)} of waiting for a turn. ${timing.chunks} pieces${speed}. ` +
-    `${tokens.prompt ?? "?"} tokens in, ${tokens.completion ?? "?"} out, ${counted}.`);
+    `${tokens.prompt ?? "?"} tokens in, ${tokens.completion ?? "?"} out, ${counted}.${costs}`);
 }
 
 function details(row, data, width) {

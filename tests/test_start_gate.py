@@ -1,4 +1,4 @@
-"""The door that leaves the loop room: order, how many come in at a turn, and who goes away."""
+"""The start gate: how many start per iteration of the event loop, in which order, and what a cancelled caller does."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from flowkit.base.start_gate import SHARE_S, in_turn
 LONGER_S = 1.5 * SHARE_S
 
 
-async def turns_of_all(count: int, work: Callable[[], object]) -> list[int]:
-    """Let so many come together and do `work`; return at which turn of the loop each did, in the order they came."""
-    turn, turns = 0, [0] * count
+async def iterations_of_all(count: int, work: Callable[[], object]) -> list[int]:
+    """Let so many start together and do `work`; return in which iteration each did, in the order they came."""
+    iteration, iterations = 0, [0] * count
 
     async def come(number: int) -> None:
         await in_turn()
-        turns[number] = turn
+        iterations[number] = iteration
         work()
 
     everybody = asyncio.gather(*(come(number) for number in range(count)))
     while not everybody.done():
         await asyncio.sleep(0)
-        turn += 1
-    return turns
+        iteration += 1
+    return iterations
 
 
 def busy() -> None:
@@ -35,25 +35,25 @@ def busy() -> None:
         pass
 
 
-def test_of_long_work_a_turn_sees_one_piece() -> None:
-    turns = asyncio.run(turns_of_all(12, busy))
+def test_an_iteration_has_one_start_that_takes_long() -> None:
+    turns = asyncio.run(iterations_of_all(12, busy))
     assert turns == sorted(set(turns))
 
 
-def test_of_short_work_a_turn_sees_many() -> None:
-    turns = asyncio.run(turns_of_all(5000, int))
+def test_an_iteration_has_many_starts_that_are_short() -> None:
+    turns = asyncio.run(iterations_of_all(5000, int))
     assert turns == sorted(turns)
     assert turns[-1] - turns[0] < 2500
 
 
-def test_who_comes_alone_does_not_wait() -> None:
+def test_a_caller_that_is_alone_does_not_wait() -> None:
     async def alone() -> list[int]:
-        return [turn for _ in range(3) for turn in await turns_of_all(1, busy)]
+        return [number for _ in range(3) for number in await iterations_of_all(1, busy)]
 
     assert asyncio.run(alone()) == [0, 0, 0]
 
 
-def test_who_is_cancelled_holds_nobody_up() -> None:
+def test_a_cancelled_caller_holds_nobody_up() -> None:
     async def some_leave() -> int:
         waiting = [asyncio.create_task(in_turn()) for _ in range(9)]
         await asyncio.sleep(0)

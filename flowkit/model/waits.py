@@ -1,0 +1,39 @@
+"""What a 429 says: how long to wait, or that waiting does not help."""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+
+import httpx2
+import openai
+
+from flowkit.model.errors import body_of, is_used_up
+
+
+def retry_after_s(response: httpx2.Response) -> float | None:
+    """Return the seconds that the service asks us to wait, None where it says nothing readable.
+
+    Read are `retry-after-ms` (Azure's, milliseconds) and `retry-after` (seconds or an HTTP date), in this order.
+    """
+    try:
+        return float(response.headers.get("retry-after-ms", "")) / 1000
+    except ValueError:
+        pass
+    told = response.headers.get("retry-after", "")
+    try:
+        return float(told)
+    except ValueError:
+        pass
+    try:
+        return parsedate_to_datetime(told).timestamp() - time.time()
+    except (TypeError, ValueError):
+        return None
+
+
+def may_ask_again(error: openai.RateLimitError, patience_s: float) -> bool:
+    """Say whether waiting can help: not for a used-up quota, nor longer than `patience_s`."""
+    if is_used_up(f"{error.code or ''} {error.message} {body_of(error)!r}"):
+        return False
+    wait_s = retry_after_s(error.response)
+    return wait_s is None or wait_s <= patience_s

@@ -1,0 +1,157 @@
+"""What a run takes, told before anything is sent: requests, tokens and money."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from flowkit.base.errors import BadInputError
+from flowkit.data.lines import read_lines
+from flowkit.data.records import Line, Tokens
+from flowkit.judge.asking import most_tokens
+from flowkit.model.configuration import Model, is_offline
+from flowkit.model.token_factor import factor_of
+from flowkit.prompt.budget import fitted_messages, prompt_tokens
+from flowkit.prompt.history import Message
+from flowkit.run.options import RunOptions
+from flowkit.scores.prices import Rate, Rates, about, rate_of, table
+
+COUNTED = "vocabulary"
+NOTE = """The judge's prompts are counted with the longest answer. Not counted is that the
+judge is asked again where its reply cannot be read. Nothing was sent."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What requests of one kind take. prompt: tokens. reply: the most tokens that may come back. cost: in USD.
+
+    cost is 0 where the price is unknown, and means nothing then.
+    """
+
+    requests: int = 0
+    prompt: int = 0
+    reply: int = 0
+    cost: float = 0.0
+
+    def plus(self, times: int, prompt: int, reply: int, rate: Rate | None) -> Need:
+        """Return the same with so many equal requests more."""
+        cost = rate.cost(prompt, reply) if rate else 0.0
+        return Need(
+            self.requests + times, self.prompt + times * prompt, self.reply + times * reply, self.cost + times * cost
+        )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the answers take, and what the verdicts take at the most; the judge's prompts hold the answers."""
+
+    lines: int
+    answers: Need
+    verdicts: Need
+
+
+async def estimate(lines: Iterable[Line], chat_flow: Any, eval_flow: Any) -> Estimate:
+    """Count what the lines take if every request is answered at the first try. Nothing is sent.
+
+    The prompts of the answers are counted as they will be sent, the history cut to the budget.
+    Raises BadInputError where a reply has no limit.
+    """
+    check_limits("--estimate", chat_flow, eval_flow)
+    rates, count, answers, verdicts = rates_of(chat_flow, eval_flow), 0, Need(), Need()
+    longest_answer, longest_reply = chat_flow.prompt.max_tokens, eval_flow.prompt.max_tokens
+    for line in lines:
+        count += 1
+        prompt = await answer_prompt(chat_flow, line.question, line.chat_history)
+        answers = answers.plus(1, prompt, longest_answer, rates.answers)
+        for statement in dict.fromkeys(line.statements.values()):
+            prompt = longest_answer + await _counted(eval_flow.model, eval_flow.messages("", statement))
+            verdicts = verdicts.plus(eval_flow.votes, prompt, longest_reply, rates.verdicts)
+    return Estimate(count, answers, verdicts)
+
+
+async def answer_prompt(chat_flow: Any, question: str, chat_history: Any) -> int:
+    """Return the tokens of the prompt of an answer, as it will be sent."""
+    model, budget = chat_flow.model, chat_flow.max_total_token
+    fitted = fitted_messages(chat_flow.prompt, model.name, question, chat_history, budget, factor=factor_of(model))
+    return await _counted(model, (await fitted)[0])
+
+
+async def answer_at_most(chat_flow: Any, question: str, chat_history: Any) -> Tokens:
+    """Return the most tokens that an answer may take."""
+    return Tokens(await answer_prompt(chat_flow, question, chat_history), chat_flow.prompt.max_tokens, COUNTED)
+
+
+async def verdict_at_most(eval_flow: Any, answer: str, statement: str) -> Tokens:
+    """Return the most tokens that a verdict may take: all votes, each asked as often as the judge is asked."""
+    counted = await _counted(eval_flow.model, eval_flow.messages(answer, statement))
+    prompt, reply = most_tokens(counted, eval_flow.prompt.max_tokens)
+    return Tokens(eval_flow.votes * prompt, eval_flow.votes * reply, COUNTED)
+
+
+def rates_of(chat_flow: Any, eval_flow: Any) -> Rates:
+    """Return what the flows' tokens cost. A flow that is None, and the offline demonstration, have no price."""
+    return Rates(_rate(chat_flow), _rate(eval_flow))
+
+
+def price_unknown(chat_flow: Any, eval_flow: Any) -> str | None:
+    """Say which model has no known price, in a clause; None where both have one."""
+    rates = rates_of(chat_flow, eval_flow)
+    flows = {chat_flow.model.name: rates.answers, eval_flow.model.name: rates.verdicts}
+    unknown = [name for name, rate in flows.items() if rate is None]
+    return f"price unknown: {table()} has none for {' and '.join(unknown)}" if unknown else None
+
+
+def check_limits(option: str, chat_flow: Any, eval_flow: Any) -> None:
+    """Raise BadInputError where a prompt sets no limit to its reply."""
+    for file, flow in (("chat.prompty", chat_flow), ("eval_checklist.prompty", eval_flow)):
+        if not flow.prompt.max_tokens:
+            raise BadInputError(f"{option} needs max_tokens in {file}: without it a reply has no limit")
+
+
+def estimated(options: RunOptions, chat_flow: Any, eval_flow: Any) -> str:
+    """Return the estimate of a run as lines of text. Raises BadInputError for a bad line."""
+    found = asyncio.run(estimate(_lines(options), chat_flow, eval_flow))
+    rows = [
+        ("answers", found.answers.requests, f"{found.answers.prompt:,}", f"{found.answers.reply:,}"),
+        ("verdicts", found.verdicts.requests, f"at most {found.verdicts.prompt:,}", f"{found.verdicts.reply:,}"),
+    ]
+    headers = ["", "requests", "prompt tokens", "reply tokens, at most"]
+    shown = tabulate(rows, headers, disable_numparse=True, colalign=("left", "right", "right", "right"))
+    return f"{options.data}: {found.lines} lines\n\n{shown}\n\n{_money(found, chat_flow, eval_flow)}\n{NOTE}"
+
+
+def _money(found: Estimate, chat_flow: Any, eval_flow: Any) -> str:
+    if is_offline(chat_flow.model) or is_offline(eval_flow.model):
+        return "The offline demonstration has no price."
+    if unknown := price_unknown(chat_flow, eval_flow):
+        return f"{unknown}."
+    return f"{about(found.answers.cost + found.verdicts.cost)} at most (prices of {table()})."
+
+
+def _lines(options: RunOptions) -> Iterable[Line]:
+    if options.engine != "ray":
+        return read_lines(Path(options.data))
+    from flowkit.data import storage  # pyarrow comes with Ray
+
+    return storage.read(options.data)
+
+
+def _rate(flow: Any) -> Rate | None:
+    if flow is None or is_offline(flow.model):
+        return None
+    return rate_of(flow.model.name, flow.model.service.base_url)
+
+
+async def _counted(model: Model, messages: list[Message]) -> int:
+    """Return the tokens of a prompt as its service will count them, as far as that is known by now."""
+    if is_offline(model):
+        from offline_model.words import pieces  # it counts words
+
+        return sum(len(pieces(message["content"])) for message in messages)
+    return math.ceil(await prompt_tokens(messages, model.name) * factor_of(model))

@@ -1,0 +1,166 @@
+"""How fast a service is asked, on a simulated clock: near its limits, with few refusals, whatever the limits are."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import pytest
+
+from flowkit.model.limits import Limits
+
+SEND_S = 0.001  # of the client's processor
+Admits = Callable[[float, int], bool]  # time in seconds, requests in flight
+
+
+def per_second(rate: int) -> Admits:
+    """Admit so many in any one second."""
+    recent = deque[float]()
+
+    def admits(now_s: float, _: int) -> bool:
+        while recent and recent[0] <= now_s - 1:
+            recent.popleft()
+        if len(recent) < rate:
+            recent.append(now_s)
+            return True
+        return False
+
+    return admits
+
+
+def bucket(rate: float, size: float) -> Admits:
+    """Admit what a bucket holds that is filled at `rate` a second up to `size`."""
+    level, since_s = size, 0.0
+
+    def admits(now_s: float, _: int) -> bool:
+        nonlocal level, since_s
+        level, since_s = min(size, level + (now_s - since_s) * rate), now_s
+        if level < 1:
+            return False
+        level -= 1
+        return True
+
+    return admits
+
+
+def at_once(most: int) -> Admits:
+    return lambda _, in_flight: in_flight < most
+
+
+def chance(share: float) -> Admits:
+    draw = random.Random(3)
+    return lambda *_: draw.random() >= share
+
+
+def until(end_s: float, limited: Admits) -> Admits:
+    return lambda now_s, in_flight: now_s >= end_s or limited(now_s, in_flight)
+
+
+@dataclass
+class Run:
+    """1,000 requests or so, 256 of them wanted at once, each taking `takes_s` where it is admitted."""
+
+    admits: Admits
+    requests: int = 1000
+    takes_s: float = 0.3
+    retry_after_s: float = 1.0
+    refused: int = 0
+    done_s: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        limits, waiting, in_flight = Limits(256), self.requests, 0
+        now_s, go_s, free_s = 0.0, math.inf, 0.0
+        number: Iterator[int] = count()
+        events: list[tuple[float, int, str, Any]] = [(0.0, next(number), "go", None)]
+
+        def later(delay_s: float, what: str, about: Any = None) -> None:
+            heapq.heappush(events, (now_s + delay_s, next(number), what, about))
+
+        while len(self.done_s) < self.requests:
+            now_s, _, what, about = heapq.heappop(events)
+            if what == "posts":
+                if limits.is_out_of_date(about):
+                    limits.withdrawn(about)
+                    waiting += 1
+                else:
+                    limits.posted(about, now_s)
+                    later(0.003, "arrives", about)
+            elif what == "arrives":
+                admitted = self.admits(now_s, in_flight)
+                in_flight += admitted
+                later(self.takes_s if admitted else 0.003, "ends" if admitted else "refused", about)
+            elif what == "ends":
+                in_flight -= 1
+                limits.admitted(about, now_s)
+                limits.ended(about)
+                self.done_s.append(now_s)
+            elif what == "refused":
+                self.refused += 1
+                limits.refused(about, now_s, self.retry_after_s)
+                later(self.retry_after_s, "again")
+            elif what == "again":
+                waiting += 1
+            elif now_s >= go_s:
+                go_s = math.inf
+            while waiting:
+                if (wait_s := limits.wait_s(now_s)) > 0:
+                    if now_s + wait_s < go_s:
+                        go_s = now_s + wait_s
+                        later(wait_s, "go")
+                    break
+                waiting -= 1
+                free_s = max(free_s, now_s) + SEND_S
+                later(free_s - now_s, "posts", limits.sent(now_s))
+
+    @property
+    def share_refused(self) -> float:
+        return self.refused / (self.requests + self.refused)
+
+
+@pytest.mark.parametrize("takes_s", [0.05, 0.3])
+@pytest.mark.parametrize(
+    ("rate", "limited"), [(20, per_second), (50, per_second), (20, lambda rate: bucket(rate, rate))]
+)
+def test_what_is_admitted_a_second_is_asked_for(
+    rate: int, limited: Callable[[int], Admits], takes_s: float
+) -> None:  # fmt: skip
+    run = Run(limited(rate), takes_s=takes_s)
+    assert run.done_s[-1] <= 1000 / rate / 0.9
+    assert run.share_refused <= 0.05
+
+
+@pytest.mark.parametrize("most", [1, 8, 50])
+def test_what_is_admitted_at_once_is_asked_for(most: int) -> None:
+    run = Run(at_once(most))
+    assert run.done_s[-1] <= 1000 / most * 0.306 / 0.9
+    assert run.share_refused <= 0.05
+
+
+@pytest.mark.parametrize(("share", "retry_after_s"), [(0.03, 1.0), (0.01, 0.5)])
+def test_single_refusals_slow_down_nobody_else(share: float, retry_after_s: float) -> None:
+    run = Run(chance(share), requests=3000, retry_after_s=retry_after_s)
+    undisturbed = Run(at_once(256), requests=3000)
+    assert run.done_s[-1] <= 1.5 * (undisturbed.done_s[-1] + retry_after_s)
+
+
+@pytest.mark.parametrize("limited", [lambda: per_second(20), lambda: bucket(20, 20), lambda: at_once(8)])
+@pytest.mark.parametrize("end_s", [8.0, 9.3])
+def test_the_full_speed_is_back_within_five_seconds_after_a_limit_is_lifted(
+    limited: Callable[[], Admits], end_s: float
+) -> None:
+    run = Run(until(end_s, limited()), requests=6000)
+    full = 256 / 0.306
+    fifth_second = [at_s for at_s in run.done_s if end_s + 5 <= at_s < end_s + 6]
+    assert len(fifth_second) >= 0.9 * full
+
+
+def test_a_closed_service_is_asked_now_and_then_only() -> None:
+    run = Run(lambda now_s, _: now_s >= 60, requests=300, retry_after_s=10.0)
+    assert run.refused < 50
+    assert run.done_s[-1] < 80
