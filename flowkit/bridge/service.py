@@ -42,7 +42,7 @@ def keep_traces() -> None:
         kept["destination"] = "local"
     if running_service() is None and not _watched:
         # Another process, since a notebook's kernel is often killed before it comes to its `atexit`.
-        watch = [sys.executable, "-m", __name__, str(os.getpid())]
+        watch = [sys.executable, "-c", f"import {__name__} as service; service.stop_after({os.getpid()})"]
         _watched.append(subprocess.Popen(watch, cwd=PROJECT, start_new_session=True))
 
 
@@ -70,6 +70,13 @@ def stop_service() -> None:
             service.wait(10)
 
 
+def stop_after(process_id: int) -> None:
+    """Wait for the end of that process, and stop the service then."""
+    with suppress(_psutil().NoSuchProcess):
+        _psutil().Process(process_id).wait()
+    stop_service()
+
+
 def running_service() -> psutil.Process | None:
     """Return the process that listens on the port of this home's service."""
     utilities = importlib.import_module("promptflow._sdk._service.utils.utils")
@@ -91,13 +98,3 @@ def _trace_settings() -> Settings:
 
 def _psutil() -> Any:
     return importlib.import_module("psutil")  # not at the top: every program that imports a flow imports this module
-
-
-def _stop_after(process_id: int) -> None:
-    with suppress(_psutil().NoSuchProcess):
-        _psutil().Process(process_id).wait()
-    stop_service()
-
-
-if __name__ == "__main__":
-    _stop_after(int(sys.argv[1]))
