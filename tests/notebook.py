@@ -44,6 +44,7 @@ def copy_of_project(folder: Path) -> Path:
 def without_paths(text: str, folder: Path, home: Path) -> str:
     """Write the project's folder as `.`, the home as `~` and the file IPython makes of a cell as `<cell>`."""
     text = re.sub(rf"{re.escape(str(folder))}/?", "./", text).replace(str(home), "~")
+    text = re.sub(r"[^\s\"]*/site-packages/", "", text)
     return re.sub(r"[^\s\"]*ipykernel_\d+/\d+\.py", "<cell>", text)
 
 
