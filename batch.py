@@ -18,6 +18,7 @@ from flowkit.base.printing import speak_plainly
 from flowkit.base.program import stop_printing
 from flowkit.base.text import clean, visible
 from flowkit.data.figures import Figures, write_figures
+from flowkit.data.labels import Label, read_labels
 from flowkit.data.lines import digest_of
 from flowkit.data.records import DataInfo, Row, RunInfo
 from flowkit.data.rows import read_rows
@@ -33,6 +34,7 @@ from flowkit.run.interruption import StoppedError
 from flowkit.run.options import RunOptions, read_options, resume_command
 from flowkit.scores.comparison import Comparison, compare
 from flowkit.scores.gate import Gate, Threshold, check_gate, parse_thresholds
+from flowkit.scores.people import corrected
 from flowkit.scores.prices import table
 
 ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED, CANNOT_TELL, OUR_FAULT = 0, 1, 2, 3, 4, 70
@@ -47,6 +49,7 @@ class Plan:
     eval_flow: EvalFlow
     thresholds: Sequence[Threshold]
     baseline: Sequence[Row] | None
+    labels: Sequence[Label] | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +84,8 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
         engine.read()
         thresholds = parse_thresholds(options.fail_under, engine.names)
         baseline = read_rows(options.baseline) if options.baseline else None
-        plan = Plan(options, ChatFlow(), EvalFlow(), thresholds, baseline)
+        labels = read_labels(options.labels) if options.labels else None
+        plan = Plan(options, ChatFlow(), EvalFlow(votes=options.votes), thresholds, baseline, labels)
         engine.open(plan.chat_flow, plan.eval_flow)
     except OSError as error:
         raise BadInputError(told(error)) from error
@@ -95,7 +99,7 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
 def print_estimate(options: RunOptions) -> int:
     """Print what the run would take; nothing is sent. Raises BadInputError."""
     try:
-        print(estimated(options, ChatFlow(), EvalFlow()))
+        print(estimated(options, ChatFlow(), EvalFlow(votes=options.votes)))
     except OSError as error:
         raise BadInputError(told(error)) from error
     except ValueError as error:
@@ -116,6 +120,8 @@ def run(engine: Engine, plan: Plan) -> int:
     learned = round(factor_of(plan.chat_flow.model), 2)
     ran = replace(started, finished_at=finished_at, token_factor=learned)
     figures = replace(result.figures, run=ran)
+    if plan.labels is not None:
+        figures = corrected(figures, result.rows, plan.labels)
     comparison = compare(result.rows, plan.baseline) if plan.baseline is not None else None
     gate = held_against(plan, figures, comparison)
     page, unwritten = write(plan, result, figures, gate)

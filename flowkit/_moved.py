@@ -12,7 +12,7 @@ from types import ModuleType
 
 MOVED = {
     "budget": "prompt.budget",
-    "calibration": "judge.calibration",
+    "calibration": "scores.calibration",
     "client": "model.client",
     "comparison": "scores.comparison",
     "completion": "model.completion",

@@ -7,9 +7,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
+from statistics import correlation as correlation_of
 
 from flowkit.base.scale import SCORES
+from flowkit.data.figures import HumanMean
 from flowkit.scores.comparison import UNDECIDED, WORSE, differences_of
+from flowkit.scores.correction import human_mean
 from flowkit.scores.intervals import mean_interval
 
 SHAPES = {
@@ -25,6 +28,8 @@ SHAPES = {
 SIZES = (2, 3, 6, 10, 30, 100, 300)
 T_HANDLES = ("uniform", "half fives", "two humps", "bell")  # at 100 scores and more
 COMPARED_SIZES, STATEMENTS = (3, 6, 10, 30, 100), (1, 3, 10)
+LINES, LABELS, TOO_KIND = 2000, (30, 50, 200), 0.5
+CORRELATIONS = (0.0, 0.3, 0.7)  # of a judge's scores with people's
 
 Counts = tuple[int, ...]  # of the scores 1, 2, 3, 4 and 5
 Interval = Callable[[Counts], tuple[float, float] | None]
@@ -92,6 +97,53 @@ def falls_found(pairs: int, fall: float, runs: int, seed: int = 0) -> float:
     return found / runs
 
 
+def judge_of(people: Sequence[int], correlation: float, chance: random.Random) -> list[int]:
+    """Return the scores of a judge that is half a score kinder than people, as far as the scale allows.
+
+    It gives a person's own score or another line's; so often that the two correlate as asked.
+    """
+    shuffled = chance.sample(people, len(people))
+    raised = min(1.0, TOO_KIND * len(people) / sum(score < SCORES[-1] for score in people))
+    kinder = [(chance.random(), chance.random() < raised) for _ in people]
+
+    def judge(follows: float) -> list[int]:
+        return [
+            min(SCORES[-1], (own if draw < follows else other) + kind)
+            for own, other, (draw, kind) in zip(people, shuffled, kinder, strict=True)
+        ]
+
+    low, high = 0.0, 1.0
+    for _ in range(12 if correlation else 0):
+        middle = (low + high) / 2
+        low, high = (middle, high) if correlation_of(people, judge(middle)) < correlation else (low, middle)
+    return judge(high if correlation else 0.0)
+
+
+def corrections(shape: str, correlation: float, labels: int, runs: int, seed: int = 0) -> tuple[float, float]:
+    """Return how often the corrected interval holds people's mean, and its width, that of the labels alone being 1."""
+    chance = random.Random(f"{shape} {correlation} {labels} {seed}")
+    people = chance.choices(SCORES, SHAPES[shape], k=LINES)
+    judged = judge_of(people, correlation, chance)
+    true, held, width, alone = sum(people) / LINES, 0, 0.0, 0.0
+    for _ in range(runs):
+        lines = chance.sample(range(LINES), labels)
+        given = [people[line] for line in lines]
+        low, high = human_mean(given, [judged[line] for line in lines], judged).ci95
+        held += low - 1e-9 <= true <= high + 1e-9
+        width += high - low
+        alone += _width(_labels_alone(tuple(sorted(given))))
+    return held / runs, width / alone
+
+
+@cache
+def _labels_alone(labels: tuple[int, ...]) -> HumanMean:
+    return human_mean(labels, [None] * len(labels), [None] * LINES)
+
+
+def _width(human: HumanMean) -> float:
+    return human.ci95[1] - human.ci95[0]
+
+
 def _noise(chance: random.Random) -> int:
     """Return the change of a score between two runs: both moved from the same true score, and kept to the scale."""
     true = chance.choices(SCORES, SHAPES["half fives"])[0]
@@ -132,6 +184,26 @@ def main(runs: int = 4000) -> None:
     print(table(["pairs", *(f"{count} statements" for count in STATEMENTS)], found))
     power = 100 * falls_found(100, 0.25, runs // 2)
     print(f"\nA true fall of 0.25 at 100 pairs is found in {power:.1f} % of the runs.")
+    print_corrections(runs // 2)
+
+
+def print_corrections(runs: int = 2000) -> None:
+    """Print the tables of people's means, of labels on a few of 2,000 lines."""
+    found = {
+        (shape, each): [corrections(shape, each, labels, runs) for labels in LABELS]
+        for shape in SHAPES
+        for each in CORRELATIONS
+    }
+    header = ["people's scores", "correlation", *(f"{labels} labels" for labels in LABELS)]
+    for what, at, scale in (("% of {:,} runs whose interval holds people's mean", 0, 100), ("Width", 1, 1)):
+        digits = 1 if scale > 1 else 3
+        rows = [
+            [shape, f"{each}", *(f"{scale * cell[at]:.{digits}f}" for cell in cells)]
+            for (shape, each), cells in found.items()
+        ]
+        more = "" if scale > 1 else ", that of the labels alone being 1"
+        print(f"\nPeople's mean of {LINES:,} lines, a judge {TOO_KIND} too kind. {what.format(runs)}{more}\n")
+        print(table(header, rows))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from hypothesis import strategies as st
 import offline_model
 from check_list import EvalFlow
 from flowkit.base.errors import BadInputError
+from flowkit.data.labels import Label, read_labels
 from flowkit.data.records import Verdict
-from flowkit.judge.calibration import Calibration, Label, measure, print_calibration, read_labels
 from flowkit.run.calibrating import calibrate, main
 from flowkit.run.folder import hold
+from flowkit.scores.calibration import Calibration, measure, print_calibration
 from tests.chat_server import Act, Answer, ChatServer, Status
 
 PROJECT = Path(__file__).absolute().parent.parent
@@ -147,12 +149,48 @@ def test_it_is_printed_in_80_columns(capsys: pytest.CaptureFixture[str]) -> None
     assert lines[-1] == "judged by judge-1"
     assert [line for line in lines if "So it seems" in line] == [f"  line {n}: 'So it seems.'" for n in (5, 6, 7)]
     cells = [line.split() for line in lines]
-    assert ["this", "judge", "always", "1"] in cells
-    assert ["exact", "agreement", "0.75", "0.25"] in cells
+    assert ["this", "judge", "95", "%", "always", "1"] in cells
+    assert ["exact", "agreement", "0.75", "0.19-0.99", "0.25"] in cells
     assert ["within", "one", "0.75"] in cells
-    assert ["kappa,", "quadratic", "weights", "0.80", "0.00"] in cells
+    kappa = next(line for line in cells if line[:1] == ["kappa,"])
+    assert (kappa[:4], kappa[-1]) == (["kappa,", "quadratic", "weights", "0.80"], "0.00")
     assert ["person", "2", "0", "0", "0", "1", "0", "0"] in cells
     assert ["person", "5", "0", "0", "0", "0", "1", "1"] in cells
+
+
+def test_the_intervals_hold_what_was_found_and_more_labels_make_them_narrower() -> None:
+    pairs: list[Pair] = [(1, 1), (2, 3), (5, 5), (4, 4), (3, 3), (1, 2), (5, 4), (2, 2)]
+    few, many = measured(pairs), measured(pairs * 10)
+    assert few.kappa == pytest.approx(many.kappa)
+    for name in ("exact", "kappa"):
+        (low, high), (higher, lower) = (getattr(each, f"{name}_ci95") for each in (few, many))
+        assert low < higher < getattr(few, name) < lower < high <= 1
+    assert measured(pairs).kappa_ci95 == few.kappa_ci95  # the resamples are seeded
+
+
+def test_labels_that_all_agree_leave_room_for_a_judge_that_errs() -> None:
+    calibration = measured([(1 + i % 5, 1 + i % 5) for i in range(10)])
+    assert calibration.kappa == 1
+    assert calibration.kappa_ci95
+    assert calibration.exact_ci95
+    assert calibration.kappa_ci95[0] < 0.8
+    assert calibration.exact_ci95 == pytest.approx((0.025**0.1, 1), abs=1e-5)
+
+
+def test_of_labels_with_names_each_statement_is_measured_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    kind = [Label(i, f"Answer {i}.", "It is a.", 1 + i % 5, name="a") for i in range(10)]
+    strict = [replace(label, name="b", score=5) for label in kind[:3]]
+    verdicts = [Verdict(label.score) for label in kind] + [Verdict(1), Verdict(5), Verdict(None)]
+    calibration = measure([*kind, *strict], verdicts, "judge-1")
+    assert {name: (each.labels, each.scored, each.exact) for name, each in calibration.by_name.items()} == {
+        "a": (10, 10, 1.0),
+        "b": (3, 2, 0.5),
+    }
+    assert (calibration.by_name["b"].kappa, calibration.by_name["b"].constant_exact) == (None, 1.0)
+    print_calibration(calibration)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.split()[:5] == ["b", "2", "of", "3", "0.50"] for line in lines)
 
 
 def test_our_own_labels_have_every_score_and_can_be_judged_offline(

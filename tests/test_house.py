@@ -74,7 +74,8 @@ def test_an_import_of_a_room_above_is_found(tmp_path: Path) -> None:
 
 
 def test_the_page_of_a_report_reads_declared_fields_only() -> None:
-    script = (PROJECT / "flowkit" / "report" / "page" / "report.js").read_text(encoding="utf-8")
+    page = PROJECT / "flowkit" / "report" / "page"
+    script = "".join((page / name).read_text(encoding="utf-8") for name in ("report.js", "labels.js"))
     added = {"before", "ending"}  # by flowkit/report/html.py
     declared = {
         "row": {each.name for each in fields(Row)} | added,

@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from flowkit.scores.intervals import mean_interval, share_interval
 from tests import simulations
-from tests.simulations import SHAPES, T_HANDLES, coverage, equal_flows_told_apart, falls_found, ours, students
+from tests.simulations import (
+    CORRELATIONS,
+    LABELS,
+    SHAPES,
+    T_HANDLES,
+    corrections,
+    coverage,
+    equal_flows_told_apart,
+    falls_found,
+    ours,
+    students,
+)
 
 RUNS = 200
 AT_LEAST = 0.91  # the whole simulation finds 95 % and more in every cell; of 200 runs, 91 % is chance once in 100
@@ -33,6 +44,14 @@ def test_equal_flows_are_told_apart_in_at_most_one_of_twenty(pairs: int, stateme
 
 def test_a_fall_of_a_quarter_is_found() -> None:
     assert falls_found(100, 0.25, 100) >= 0.75
+
+
+@pytest.mark.parametrize("correlation", CORRELATIONS)
+def test_the_corrected_interval_holds_peoples_mean_and_is_no_wider_than_the_labels_alone(correlation: float) -> None:
+    for labels in LABELS:
+        held, width = corrections("half fives", correlation, labels, RUNS)
+        assert held >= 0.89  # the whole simulation finds 93 % and more; 200 runs vary by 1.8 %
+        assert width <= (0.8 if correlation == 0.7 else 1.03)
 
 
 @given(st.dictionaries(st.integers(1, 5), st.integers(1, 40), min_size=1))

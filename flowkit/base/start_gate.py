@@ -25,7 +25,7 @@ class StartGate:
     def __init__(self) -> None:
         self._waiting = deque[asyncio.Future[None]]()
         self._closed = False  # somebody has started in this iteration
-        self._started, self._since_s, self._each_s = 0, 0.0, SHARE_S  # in CPU time: other programs do not count
+        self._started, self._since_s, self._each_s = 0, 0.0, SHARE_S
 
     async def enter(self) -> None:
         """Return at once for the first caller of an iteration; let all others wait in line."""
@@ -41,7 +41,7 @@ class StartGate:
     def _next_iteration(self) -> None:
         """Measure the starts of the iteration before, which have just run, and let the next callers start."""
         if self._started:
-            took_s = (time.thread_time() - self._since_s) / self._started
+            took_s = (time.perf_counter() - self._since_s) / self._started
             self._each_s = max(took_s, 0.95 * self._each_s)  # starts take different times: forget long ones slowly
         loop = asyncio.get_running_loop()
         loop.call_soon(self._start_clock)
@@ -54,7 +54,7 @@ class StartGate:
             loop.call_soon(self._next_iteration)
 
     def _start_clock(self) -> None:
-        self._since_s = time.thread_time()
+        self._since_s = time.perf_counter()
 
 
 _gates: WeakKeyDictionary[asyncio.AbstractEventLoop, StartGate] = WeakKeyDictionary()

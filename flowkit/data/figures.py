@@ -36,6 +36,37 @@ class Mean:
 
 
 @dataclass(frozen=True)
+class HumanMean:
+    """The mean that people would have given over all answers, as a random sample of their labels tells.
+
+    ci95: a 95 % interval, for these answers and no others. labels: of how many answers; lines: of how many in all.
+    judge_bias: the judge's scores minus people's, on average over the labels; None where the judge gave none of them.
+    weight: of the judge's scores in the mean; 0 where the labels alone tell more.
+    """
+
+    mean: float
+    ci95: tuple[float, float]
+    labels: int
+    lines: int
+    judge_bias: float | None
+    weight: float
+
+
+@dataclass(frozen=True)
+class JudgeNoise:
+    """How far a judge that is asked several times differs from itself.
+
+    verdicts: with several votes. flipped: how many of them have a vote on the other side of the pass mark.
+    share: of the variance behind the intervals, what comes from the judge and not from the lines; None where the
+        scores do not vary.
+    """
+
+    verdicts: int
+    flipped: int
+    share: float | None
+
+
+@dataclass(frozen=True)
 class Percentiles:
     """Median and 95th percentile."""
 
@@ -71,7 +102,8 @@ class Figures:
     statements: by name. total: lines; answered, judged (in every statement), failed: how many of them.
     timing: percentiles by the name of a field of `Times`. tokens: of the answers. judge_tokens: of the verdicts.
     cost_usd: of both together, as in the rows; None where a price is unknown, and offline. notes: what a reader of
-    the figures has to know, a sentence each. run: what the figures are of.
+    the figures has to know, a sentence each. run: what the figures are of. human: by statement, where enough labels
+    were given. noise: with several votes.
     """
 
     statements: dict[str, Mean]
@@ -86,6 +118,8 @@ class Figures:
     endings: Endings = Endings()
     notes: tuple[str, ...] = ()
     run: RunInfo | None = None
+    human: dict[str, HumanMean] = field(default_factory=dict)
+    noise: JudgeNoise | None = None
 
 
 def flat_means(statements: Mapping[str, Mean]) -> dict[str, float | int]:
@@ -107,11 +141,25 @@ def flat_means(statements: Mapping[str, Mean]) -> dict[str, float | int]:
     return {key: value for key, value in flat.items() if value is not None}
 
 
+def flat_human_means(statements: Mapping[str, HumanMean]) -> dict[str, float | int]:
+    """Lay them out as {"human_<statement>": 4.1, "judge_bias_<statement>": 0.4, ...}.
+
+    Where a statement is called such that two share a key, the mean has it; the records have all.
+    """
+    flat: dict[str, float | int | None] = {}
+    for name, human in statements.items():
+        flat[f"human_ci95_low_{name}"], flat[f"human_ci95_high_{name}"] = human.ci95
+        flat[f"human_labels_{name}"] = human.labels
+        flat[f"judge_bias_{name}"] = human.judge_bias
+    flat |= {f"human_{name}": human.mean for name, human in statements.items()}
+    return {key: value for key, value in flat.items() if value is not None}
+
+
 def write_figures(folder: Path, figures: Figures) -> Path:
     """Write metrics.json into the folder of a run, whole or not at all, and return its path."""
     path = folder / "metrics.json"
     rest = {name: value for name, value in plain(figures).items() if name != "statements" and value is not None}
-    content = {"format": FORMAT, **flat_means(figures.statements), **rest}
+    content = {"format": FORMAT, **flat_means(figures.statements), **flat_human_means(figures.human), **rest}
     write_whole(path, clean(json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode())
     return path
 

@@ -1,4 +1,4 @@
-"""One verdict: how the judge is asked, what its reply means, how far it can be trusted.
+"""One verdict: how the judge is asked, what its reply means.
 
 Knows one answer and one statement. Knows no batch and no mean over lines.
 """

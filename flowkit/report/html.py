@@ -12,7 +12,7 @@ import hashlib
 import heapq
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,14 @@ from flowkit.base.files import write_whole
 from flowkit.base.json_text import JsonObject
 from flowkit.base.text import clean
 from flowkit.data.figures import Figures, Mean, read_figures
+from flowkit.data.labels import Sample, write_sample
 from flowkit.data.records import DataInfo, Row, RunInfo, plain
 from flowkit.data.rows import read_rows
 from flowkit.report.charts import axis, course_chart, mean_chart
 from flowkit.report.terminal import ENDED_OTHERWISE
 from flowkit.scores.comparison import compare, partners
 from flowkit.scores.prices import cost_told
+from flowkit.scores.sample import FEWEST, draw
 
 PAGE = Path(__file__).absolute().parent / "page"
 MOST_LINES = 5_000  # a browser's memory is not the place for more
@@ -65,13 +67,16 @@ def write_page(
     earlier: Sequence[Row] | None = None,
     earlier_name: str = "",
 ) -> Path:
-    """Do the same with what is in memory."""
-    path = run / "report.html"
-    write_whole(path, clean(render(rows, figures, earlier, earlier_name)).encode())
+    """Do the same with what is in memory, and write down in sample.json which pairs people are asked to score."""
+    path, sample = run / "report.html", draw(rows)
+    write_whole(path, clean(render(rows, figures, sample, earlier, earlier_name)).encode())
+    write_sample(run, sample)
     return path
 
 
-def render(rows: Sequence[Row], figures: Figures, earlier: Sequence[Row] | None, earlier_name: str) -> str:
+def render(
+    rows: Sequence[Row], figures: Figures, sample: Sample, earlier: Sequence[Row] | None, earlier_name: str
+) -> str:
     """Return the page. Texts of the data and of models get into it escaped, or packed and put in as text by it."""
     if earlier is not None:
         rows = list(rows)  # partners are told by identity
@@ -79,7 +84,9 @@ def render(rows: Sequence[Row], figures: Figures, earlier: Sequence[Row] | None,
     chosen = _most_worth_a_look(rows, earlier)
     names = list(dict.fromkeys(name for row in rows for name in row.statements))
     every = 1 + len(rows) // MOST_POINTS
-    style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    parts = ("report.css", "labels.js", "report.js")
+    style, labels_script, script = ((PAGE / name).read_text(encoding="utf-8") for name in parts)
+    scripts = " ".join(f"'{_digest(each)}'" for each in (labels_script, script))
     environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": _number, "change": _change, "when": _when, "chart": mean_chart}
     return environment.get_template("report.html").render(
@@ -95,12 +102,29 @@ def render(rows: Sequence[Row], figures: Figures, earlier: Sequence[Row] | None,
         course=course_chart([row.timing for row in rows[::every] if row.timing], every),
         shown=len(chosen),
         left_out=len(rows) - len(chosen),
-        # The only style and script that may take effect are these two, and nothing may be loaded from anywhere.
-        policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
+        sample=sample,
+        fewest=FEWEST,
+        # The only style and scripts that may take effect are these, and nothing may be loaded from anywhere.
+        policy=f"default-src 'none'; style-src '{_digest(style)}'; script-src {scripts}",
         style=Markup(style),
+        labels_script=Markup(labels_script),
         script=Markup(script),
-        data=_packed({"statements": names, "rows": chosen, "compared": comparison is not None}),
+        data=_packed(
+            {
+                "statements": names,
+                "rows": chosen,
+                "compared": comparison is not None,
+                "sample": {"run": sample.run, "pairs": plain(sample.pairs)},
+                "more": _not_shown(rows, sample, {row["line"] for row in chosen}),
+            }
+        ),
     )
+
+
+def _not_shown(rows: Sequence[Row], sample: Sample, shown: Collection[int]) -> list[JsonObject]:
+    """Return the rows of the sample that the page does not show in its grid."""
+    lines = {pair.line for pair in sample.pairs}.difference(shown)
+    return [plain(row) for row in rows if row.line in lines] if lines else []
 
 
 def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> list[JsonObject]:

@@ -52,6 +52,8 @@ def print_figures(figures: Figures, names: Sequence[str]) -> None:
     headers = ["statement", "average", "95 %", "scored", "4 or 5", "lowest", "highest"]
     align = ["left", *["right"] * (len(headers) - 1)]
     print(f"\n{tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align)}\n")
+    if figures.human:
+        print_human_means(figures)
     print(f"{figures.total} lines: {figures.answered} answered, {figures.judged} judged, {figures.failed} failed")
     for kind, what in ENDED_OTHERWISE.items():
         if count := getattr(figures.endings, kind):
@@ -60,6 +62,21 @@ def print_figures(figures: Figures, names: Sequence[str]) -> None:
         print(textwrap.fill(cost, COLUMNS))
     for note in figures.notes:
         print(textwrap.fill(note, COLUMNS))
+
+
+def print_human_means(figures: Figures) -> None:
+    """Print what people would have given beside what the judge gave, and how far the judge is off."""
+    table = [
+        [
+            *(name, f"{each.mean:.2f}", "{:.2f}-{:.2f}".format(*each.ci95), f"{each.labels} of {each.lines}"),
+            *(_figure(judge.mean if (judge := figures.statements.get(name)) else None), _signed(each.judge_bias)),
+        ]
+        for name, each in figures.human.items()
+    ]
+    headers = ["statement", "people's", "95 %", "labels", "judge's", "judge's bias"]
+    align = ["left", *["right"] * (len(headers) - 1)]
+    print("the averages that people would have given, from a sample of their labels:")
+    print(f"{tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align)}\n")
 
 
 def print_comparison(comparison: Comparison) -> None:

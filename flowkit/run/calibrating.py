@@ -14,8 +14,8 @@ from flowkit.base import background
 from flowkit.base.errors import BadInputError
 from flowkit.base.files import told
 from flowkit.base.printing import speak_plainly
+from flowkit.data.labels import Label, read_labels
 from flowkit.data.records import Answer, JournalEntry, Line, Times, Tokens, Verdict
-from flowkit.judge.calibration import Calibration, Label, measure, print_calibration, read_labels
 from flowkit.run.folder import hold
 from flowkit.run.interruption import Interruption
 from flowkit.run.journal import Journal
@@ -23,6 +23,7 @@ from flowkit.run.keys import Task, key_of
 from flowkit.run.local import finish_all
 from flowkit.run.options import RunOptions, at_least_one
 from flowkit.run.worker import LineWorker
+from flowkit.scores.calibration import Calibration, measure, print_calibration
 
 FOLDER = Path("out/calibration")
 

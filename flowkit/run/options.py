@@ -56,6 +56,10 @@ class RunOptions:
     address: str | None = option(None, "of a running Ray cluster, or auto; otherwise one is started", metavar="RAY")
     workers: int | None = option(None, "Ray's worker processes (one a CPU)", at_least_one, metavar="N")
     format: str = option("jsonl", "of the rows that Ray's workers write (jsonl)", choices=["jsonl", "parquet"])
+    votes: int = option(1, "how often the judge is asked for each verdict; the median counts (1)", int,
+                        choices=[1, 3, 5])  # fmt: skip
+    labels: Path | None = option(None, "people's scores, saved from report.html: tell what people would have given",
+                                 Path, metavar="FILE")  # fmt: skip
     estimate: bool = option(False, "print how many requests and tokens the run takes, and what it costs; send nothing")
     max_cost: float | None = option(None, "ask for nothing more once the run may cost that much", usd, metavar="USD")
     line_timeout: int = option(600, "seconds for one answer or one verdict (600)", at_least_one, metavar="S")

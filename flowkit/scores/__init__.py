@@ -1,4 +1,4 @@
-"""The numbers of a run: means with their counts, intervals, comparisons, gates.
+"""The numbers of a run: means with their counts, intervals, comparisons, gates, and what people say of the judge.
 
 Knows scores and rows. Asks nobody and draws nothing.
 """

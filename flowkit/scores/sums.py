@@ -10,7 +10,7 @@ from typing import Any
 from flowkit.base.json_text import JsonObject
 from flowkit.data.figures import Endings, Figures, TokenSums
 from flowkit.data.records import Row, Tokens
-from flowkit.scores import metrics
+from flowkit.scores import judge_noise, metrics
 from flowkit.scores.metrics import Tally
 from flowkit.scores.times import lengths, percentiles
 
@@ -25,6 +25,7 @@ class Sums:
     lines: total, answered, judged, failed. endings: by the fields of `Endings`. tokens: prompt, completion of the
     answers; judge_tokens: of the verdicts. costs: lines whose cost is known, and nano_usd of them together.
     times: by kind, how often each length was seen (see `lengths`).
+    votes: by statement, how often each pattern of votes was seen (see `judge_noise.pattern`).
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class Sums:
     judge_tokens: Counter[str] = field(default_factory=Counter)
     costs: Counter[str] = field(default_factory=Counter)
     times: dict[str, Counter[float]] = field(default_factory=dict)
+    votes: dict[str, Counter[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[Row]) -> Sums:
@@ -53,6 +55,8 @@ class Sums:
                 timings.append(row.timing)
             for name in dict.fromkeys([*row.statements, *(row.verdicts or {})]):
                 scores[name].append(row.score(name))
+                if votes := judge_noise.pattern((row.verdicts or {}).get(name)):
+                    sums.votes.setdefault(name, Counter())[votes] += 1
         sums.tallies = {name: Tally.of(given) for name, given in scores.items()}
         sums.times = lengths(timings)
         return sums
@@ -67,11 +71,13 @@ class Sums:
         self.costs.update(other.costs)
         for kind, seen in other.times.items():
             self.times.setdefault(kind, Counter()).update(seen)
+        for name, votes in other.votes.items():
+            self.votes.setdefault(name, Counter()).update(votes)
 
     def figures(self, names: Iterable[str] = ()) -> Figures:
         """Return the figures. names: of statements, in the order to keep, as far as they matter."""
         ordered = [name for name in dict.fromkeys([*names, *self.tallies]) if name in self.tallies]
-        lines = self.lines
+        lines, noise = self.lines, judge_noise.noise_of(self.votes)
         return Figures(
             statements={name: self.tallies[name].mean() for name in ordered},
             total=lines["total"],
@@ -83,7 +89,8 @@ class Sums:
             judge_tokens=TokenSums(self.judge_tokens["prompt"], self.judge_tokens["completion"]),
             cost_usd=self.costs["nano_usd"] / NANO if lines["answered"] == self.costs["lines"] > 0 else None,
             endings=Endings(**{kind: self.endings[kind] for kind in ("cut", "filtered", "refused", "empty")}),
-            notes=tuple(self._notes()),
+            notes=(*self._notes(), *(judge_noise.told(noise) if noise else ())),
+            noise=noise,
         )
 
     def _notes(self) -> Iterable[str]:
@@ -102,6 +109,7 @@ class Sums:
             "judge_tokens": dict(self.judge_tokens),
             "costs": dict(self.costs),
             "times": {kind: list(seen.items()) for kind, seen in self.times.items()},
+            "votes": {name: dict(votes) for name, votes in self.votes.items()},
         }
 
     @classmethod
@@ -110,7 +118,8 @@ class Sums:
         tallies = {name: Tally((a, b, c, d, e), rest) for name, (a, b, c, d, e, rest) in found["tallies"].items()}
         times = {kind: Counter(dict(map(tuple, seen))) for kind, seen in found["times"].items()}
         counts = ("lines", "endings", "tokens", "judge_tokens", "costs")
-        return cls(tallies, times=times, **{kind: Counter(found[kind]) for kind in counts})
+        votes = {name: Counter(seen) for name, seen in found["votes"].items()}
+        return cls(tallies, times=times, votes=votes, **{kind: Counter(found[kind]) for kind in counts})
 
 
 def _count(sums: Counter[str], tokens: Tokens | None) -> None:

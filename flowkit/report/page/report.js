@@ -219,6 +219,7 @@ function start(data) {
   element("controls").addEventListener("submit", (event) => event.preventDefault());
   element("controls").hidden = false;
   draw();
+  startLabelling(data);
   document.body.dataset.ready = performance.now();
 }
 

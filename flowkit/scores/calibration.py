@@ -1,33 +1,46 @@
-"""How far a judge can be trusted: its scores beside a person's, for the same answers and statements."""
+"""How far a judge can be trusted: its scores beside a person's, for the same answers and statements.
+
+Sources: Cohen, "Weighted kappa", 1968; Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13.
+"""
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from statistics import correlation
 
 from tabulate import tabulate
 
 from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import SCORES
-from flowkit.base.text import check_text, shown
-from flowkit.data.lines import read_objects
+from flowkit.base.text import in_one_line, shown
+from flowkit.data.labels import Label
 from flowkit.data.records import Verdict
+from flowkit.scores.intervals import share_interval
 
-EXAMPLE = '{"answer": "Paris.", "statement": "It names the capital of France.", "score": 5}'
+COLUMNS = 80
 SHOWN = 3  # labels without a score, with what happened
+RESAMPLES = 2_000
+METHOD = (
+    "95 % intervals: of the agreement Clopper and Pearson's; of kappa the percentiles of 2,000 seeded resamples of the "
+    "labels, one more among them that agrees by chance only"
+)
 
 
 @dataclass(frozen=True)
-class Label:
-    """What a person thinks: how well a statement applies to an answer, 1 to 5. number: the line of the file."""
+class Agreement:
+    """How well the judge agrees with the person in the labels of one statement's name: see `Calibration`."""
 
-    number: int
-    answer: str
-    statement: str
-    score: int
+    labels: int
+    scored: int
+    exact: float | None
+    exact_ci95: tuple[float, float] | None
+    kappa: float | None
+    kappa_ci95: tuple[float, float] | None
+    best_constant: int | None
+    constant_exact: float | None
 
 
 @dataclass(frozen=True)
@@ -35,13 +48,14 @@ class Calibration:
     """How well the judge agrees with the person.
 
     unscored: why the judge gave no score, by line number. All figures are about the `scored` labels only.
-    exact, within_one: shares. kappa: Cohen's, with quadratic weights: 1 full agreement, 0 what chance would give.
+    exact, within_one: shares; exact_ci95: a 95 % interval.
+    kappa: Cohen's, with quadratic weights: 1 full agreement, 0 what chance would give; kappa_ci95: a 95 % interval.
     best_constant: the score that agrees most often when it is given always (the lower of two); constant_exact: how
         often; constant_kappa: 0, what a judge has to beat.
     length_correlation: Pearson's, of the judge's error (judge - person) with the answer's length in words: above 0
         the judge favours long answers.
     confusion: a row for each of the person's scores 1 to 5; columns: the judge's 1 to 5, then no score.
-    undefined: why a figure is None, by its name.
+    undefined: why a figure is None, by its name. by_name: the same for each statement that labels name.
     """
 
     judge: str
@@ -57,15 +71,13 @@ class Calibration:
     length_correlation: float | None
     confusion: list[list[int]]
     undefined: dict[str, str]
+    exact_ci95: tuple[float, float] | None = None
+    kappa_ci95: tuple[float, float] | None = None
+    by_name: dict[str, Agreement] = field(default_factory=dict)
 
     def as_dict(self) -> JsonObject:
         """Return the same as plain JSON values."""
         return asdict(self)
-
-
-def read_labels(path: Path) -> list[Label]:
-    """Return the labels of a JSONL file. Raises BadInputError for the first that cannot be used."""
-    return read_objects(path, _label, EXAMPLE)
 
 
 def measure(labels: Sequence[Label], verdicts: Sequence[Verdict], judge: str) -> Calibration:
@@ -96,7 +108,25 @@ def measure(labels: Sequence[Label], verdicts: Sequence[Verdict], judge: str) ->
         length_correlation=None if "length_correlation" in undefined else correlation(errors, words),
         confusion=[[confused[ours, theirs] for theirs in (*SCORES, None)] for ours in SCORES],
         undefined=undefined,
+        exact_ci95=share_interval(errors.count(0), len(scored)),
+        kappa_ci95=None if "kappa" in undefined else kappa_interval(person, judged),
+        by_name=_by_name(labels, verdicts, judge),
     )
+
+
+def _by_name(labels: Sequence[Label], verdicts: Sequence[Verdict], judge: str) -> dict[str, Agreement]:
+    """Measure the labels of each statement's name apart."""
+    named: dict[str, tuple[list[Label], list[Verdict]]] = {}
+    for label, verdict in zip(labels, verdicts, strict=True):
+        if label.name is not None:
+            own_labels, own_verdicts = named.setdefault(label.name, ([], []))
+            own_labels.append(replace(label, name=None))
+            own_verdicts.append(verdict)
+    whole = {name: measure(*each, judge) for name, each in named.items()}
+    return {
+        name: Agreement(**{each.name: getattr(found, each.name) for each in fields(Agreement)})
+        for name, found in whole.items()
+    }
 
 
 def print_calibration(calibration: Calibration) -> None:
@@ -106,13 +136,16 @@ def print_calibration(calibration: Calibration) -> None:
     for number, why in list(c.unscored.items())[:SHOWN]:
         print(f"  line {number}: {shown(why, 60)}")
     table = [
-        ["exact agreement", _figure(c.exact), _figure(c.constant_exact)],
-        ["within one", _figure(c.within_one), ""],
-        ["kappa, quadratic weights", _figure(c.kappa), _figure(c.constant_kappa)],
-        ["error (judge - person) with words: correlation", _figure(c.length_correlation), ""],
+        ["exact agreement", _figure(c.exact), _range(c.exact_ci95), _figure(c.constant_exact)],
+        ["within one", _figure(c.within_one), "", ""],
+        ["kappa, quadratic weights", _figure(c.kappa), _range(c.kappa_ci95), _figure(c.constant_kappa)],
+        ["correlation of judge - person with words", _figure(c.length_correlation), "", ""],
     ]
-    headers = ["", "this judge", f"always {c.best_constant or '-'}"]
-    print(f"\n{tabulate(table, headers, disable_numparse=True, colalign=('left', 'right', 'right'))}\n")
+    headers = ["", "this judge", "95 %", f"always {c.best_constant or '-'}"]
+    print(f"\n{tabulate(table, headers, disable_numparse=True, colalign=('left', 'right', 'right', 'right'))}\n")
+    print(textwrap.fill(METHOD, COLUMNS) + "\n")
+    if c.by_name:
+        print_by_name(c.by_name)
     for name, why in c.undefined.items():
         print(f"no {name}: {why}")
     rows = [[f"person {score}", *counts] for score, counts in zip(SCORES, c.confusion, strict=True)]
@@ -120,15 +153,42 @@ def print_calibration(calibration: Calibration) -> None:
     print(f"judged by {c.judge}")
 
 
-def _label(number: int, fields: JsonObject) -> Label:
-    if missing := [name for name in ("answer", "statement", "score") if name not in fields]:
-        raise ValueError(f"{missing[0]!r} is missing; expected an object such as {EXAMPLE}")
-    check_text(fields["answer"], "'answer'")
-    check_text(fields["statement"], "'statement'")
-    score = fields["score"]
-    if type(score) is not int or score not in SCORES:
-        raise ValueError(f"'score' must be a whole number from {SCORES[0]} to {SCORES[-1]}, got {shown(score)}")
-    return Label(number, fields["answer"], fields["statement"], score)
+def print_by_name(by_name: Mapping[str, Agreement]) -> None:
+    """Print the agreement of each statement in a row; the last column is what always the same score would agree."""
+    table = [
+        [
+            *(in_one_line(name, 16), f"{each.scored} of {each.labels}", _figure(each.exact), _range(each.exact_ci95)),
+            *(_figure(each.kappa), _range(each.kappa_ci95)),
+            f"{each.best_constant}: {each.constant_exact:.2f}" if each.constant_exact is not None else "-",
+        ]
+        for name, each in by_name.items()
+    ]
+    headers = ["statement", "scored", "exact", "95 %", "kappa", "95 %", "always"]
+    align = ["left", *["right"] * (len(headers) - 1)]
+    print(f"{tabulate(table, headers, disable_numparse=True, colalign=align)}\n")
+
+
+def kappa_interval(person: Sequence[int], judged: Sequence[int]) -> tuple[float, float]:
+    """Return a 95 % interval of kappa with quadratic weights: percentiles of seeded resamples of the labels.
+
+    The labels are resampled together with one more, spread over the scores as chance would agree. So ten labels that
+    all agree do not make the interval a point.
+    """
+    import numpy as np  # comes with scikit-learn, and only this needs it
+
+    scores = np.array(SCORES)
+    seen = np.zeros((len(SCORES), len(SCORES)))
+    for ours, theirs in zip(person, judged, strict=True):
+        seen[ours - 1, theirs - 1] += 1
+    by_chance = np.outer(seen.sum(1), seen.sum(0)) / len(person) ** 2
+    chances = ((seen + by_chance) / (len(person) + 1)).ravel()
+    drawn = np.random.default_rng(0).multinomial(len(person), chances, RESAMPLES).reshape(-1, *seen.shape)
+    distance = (scores[:, None] - scores) ** 2
+    expected = np.einsum("ri,rj,ij->r", drawn.sum(2), drawn.sum(1), distance) / len(person)
+    observed = np.einsum("rij,ij->r", drawn, distance)
+    kappas = 1 - observed[expected > 0] / expected[expected > 0]
+    low, high = np.quantile(kappas, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _undefined(person: list[int], judged: list[int], errors: list[int], words: list[int]) -> dict[str, str]:
@@ -160,6 +220,10 @@ def _kappa(person: list[int], judged: list[int]) -> float:
 
     # With the labels left out, scores that nobody gave would bring the others closer together.
     return float(cohen_kappa_score(person, judged, labels=list(SCORES), weights="quadratic"))
+
+
+def _range(interval: tuple[float, float] | None) -> str:
+    return "-" if interval is None else "{:.2f}-{:.2f}".format(*interval)
 
 
 def _figure(value: float | None) -> str:
