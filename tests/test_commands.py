@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import uuid
 from pathlib import Path
 
 import pytest
 
-from tests.chat_server import Answer, ChatServer
+from tests import documents, programs
+from tests.chat_server import USAGE, Answer, ChatServer
 from tests.conftest import new_home
 from tests.notebook import clean_environment, copy_of_project
 
@@ -92,3 +94,29 @@ def test_a_command_that_lives_longer_than_15_seconds_looks_nothing_up_outside(
     )
     assert len(server.requests) in (1, 3)
     assert set(look_ups.read_text().split()) <= {"127.0.0.1", "localhost"}
+
+
+def test_the_documented_commands_record_a_run_and_open_its_page(server: ChatServer, tmp_path: Path) -> None:
+    (commands,) = [block for block in documents.blocks("docs/promptflow.md", "sh") if "pf run visualize" in block]
+    port, project = programs.free_port(), copy_of_project(tmp_path)
+    environment = programs.environment_of(tmp_path / "home", OPENAI_BASE_URL=server.base_url, OPENAI_MODEL="m")
+    environment["TMPDIR"] = str(tmp_path)
+
+    def type_in(command: str) -> None:
+        done = subprocess.run(command.split(), cwd=project, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    on, run, visualize, _, off = commands.splitlines()
+    type_in(on)
+    # A service that is ours to ask; one that the commands start reads the same home, and ends with it.
+    service = [sys.executable, "-m", "promptflow._cli.pf", "service", "start", "--debug", "--port", str(port)]
+    with programs.running(service, project, environment, lambda: programs.answers(port, "/heartbeat")):
+        type_in(run)
+        type_in(visualize)
+        lines = programs.get_json(port, "/v1.0/LineRuns/list?run=traced")
+    assert [line["outputs"] for line in lines] == ["Hello there."] * 3
+    assert {line["cumulative_token_count"]["total"] for line in lines} == {USAGE["total_tokens"]}
+    (opened,) = tmp_path.glob("pf-visualize-detail-*.html")
+    assert "/v1.0/ui/traces/?#run=traced" in opened.read_text()
+    type_in(off)
+    assert "destination: none" in (tmp_path / "home" / ".promptflow" / "pf.yaml").read_text()
