@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flowkit.base import background, tracing
-from flowkit.bridge.connections import fields_of_connection
+from flowkit.bridge.connections import ModelConfiguration, fields_of_connection
 from flowkit.data.records import Verdict, plain
 from flowkit.data.statements import read_statements
 from flowkit.judge.asking import judge, messages_for, together
@@ -53,12 +53,12 @@ class EvalFlow:
     """
 
     # promptflow reads these annotations and knows few: no quotes, no `X | Y`, no `-> dict`.
-    def __init__(self, model_config=None, votes: int = 1) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, model_config: ModelConfiguration = None, votes: int = 1) -> None:
         if str(votes) not in ("1", "3", "5"):
             raise ValueError(f"votes must be 1, 3 or 5, got {votes!r}")
         self.votes = int(votes)  # promptflow's command line passes it as text
-        self.model = resolve(model_config, judge=True, connection=fields_of_connection)
         self.prompt = Prompt.load(BASE_DIR / "eval_checklist.prompty")
+        self.model = resolve(model_config, judge=True, connection=fields_of_connection, default=self.prompt.models)
 
     def __call__(self, answer: str, statements: dict):  # type: ignore
         """Return {"score": 1 to 5 or None, "explanation": text, ...} for every statement, judged at the same time.

@@ -1,13 +1,15 @@
 """ChatFlow: load the prompt, fit the history to the token budget, stream one answer."""
 
+import os
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from copy import copy
 from pathlib import Path
 from typing import Any, Optional
 
-from flowkit.base import tracing
-from flowkit.bridge.connections import fields_of_connection
+from flowkit.base.tracing import trace
+from flowkit.bridge.connections import ModelConfiguration, fields_of_connection
 from flowkit.model.completion import Reply, stream_text
 from flowkit.model.configuration import resolve
 from flowkit.model.token_factor import factor_of, learn_factor
@@ -16,6 +18,13 @@ from flowkit.prompt.prompty import Prompt
 from flowkit.prompt.tokens import load_vocabulary
 
 BASE_DIR = Path(__file__).absolute().parent
+Pieces = AsyncGenerator[str, None]
+
+
+def log(message: str) -> None:
+    """Print what the flow does, beside the answer, where the variable VERBOSE is "true"."""
+    if os.environ.get("VERBOSE", "false").lower() == "true":
+        print(message, file=sys.stderr, flush=True)
 
 
 class ChatFlow:
@@ -26,11 +35,13 @@ class ChatFlow:
     max_total_token: the most that the prompt and the longest reply (max_tokens in chat.prompty) may take together.
     """
 
+    _reply: Optional[Reply] = None
+
     # promptflow reads these annotations and knows few: no quotes, no `X | Y`, no `from __future__ import annotations`.
-    def __init__(self, model_config=None, max_total_token: int = 1100) -> None:  # type: ignore[no-untyped-def]
-        self.model = resolve(model_config, connection=fields_of_connection)
-        self.max_total_token = int(max_total_token)  # promptflow's command line passes its default as text
+    def __init__(self, model_config: ModelConfiguration = None, max_total_token: int = 1100) -> None:
         self.prompt = Prompt.load(BASE_DIR / "chat.prompty")
+        self.model = resolve(model_config, connection=fields_of_connection, default=self.prompt.models)
+        self.max_total_token = int(max_total_token)  # promptflow's command line passes its default as text
         load_vocabulary(self.model.name)
 
     @property
@@ -45,43 +56,34 @@ class ChatFlow:
         return flow
 
     # `-> str` is what promptflow wants to see of a flow that streams text; it is an async generator.
+    @trace
     async def __call__(self, question: str = "What is ChatGPT?", chat_history: Optional[list] = None) -> str:  # type: ignore
         """Yield the answer to `question` in pieces of text.
 
         chat_history: oldest first, each {"role": "user" | "assistant" | "system", "content": text}.
         Nothing is sent before the first step. Who may stop early wraps this in `contextlib.aclosing`.
         """
-        async with aclosing(self.stream(question, chat_history)) as pieces:
+        reply, factor = self._reply or Reply(), factor_of(self.model)
+        messages, reply.dropped = await fitted_messages(
+            self.prompt, self.model.name, question, chat_history, self.max_total_token, factor=factor
+        )
+        if reply.dropped:
+            log(f"Dropped the {reply.dropped} oldest messages of the history to fit {self.max_total_token} tokens")
+        async with aclosing(stream_text(self.model, messages, self.prompt.parameters, reply)) as pieces:
             async for piece in pieces:
                 yield piece
+        await learn_factor(self.model, messages, reply.usage)
 
-    async def stream(
-        self, question: str, chat_history: Any = None, reply: Optional[Reply] = None
-    ) -> AsyncGenerator[str, None]:
+    def stream(self, question: str, chat_history: Any = None, reply: Optional[Reply] = None) -> Pieces:
         """Do the same, and tell `reply` how the answer ended (finished or cut) and what it cost."""
-        reply = reply if reply is not None else Reply()
-        inputs = {"question": question, "chat_history": chat_history}
-        with tracing.span("ChatFlow", "Function", inputs) as span:
-            messages, reply.dropped = await fitted_messages(
-                self.prompt,
-                self.model.name,
-                question,
-                chat_history,
-                self.max_total_token,
-                parent=span,
-                factor=factor_of(self.model),
-            )
-            async with aclosing(
-                stream_text(self.model, messages, self.prompt.parameters, reply, parent=span)
-            ) as pieces:
-                async for piece in pieces:
-                    yield piece
-            await learn_factor(self.model, messages, reply.usage)
+        flow: Any = copy(self)
+        flow._reply = reply
+        pieces: Pieces = flow(question, chat_history)
+        return pieces
 
 
 if __name__ == "__main__":
     import asyncio
-    import sys
 
     from flowkit.base.program import exit_code_of
     from flowkit.base.text import visible

@@ -23,7 +23,9 @@ def execute(folder: Path, environment: dict[str, str]) -> Any:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
     here = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=120, resources=here, coalesce_streams=True).execute(env=environment)
+    NotebookClient(notebook, timeout=120, resources=here, coalesce_streams=True, record_timing=False).execute(
+        env=environment
+    )
     return notebook
 
 
@@ -42,6 +44,7 @@ def copy_of_project(folder: Path) -> Path:
 def without_paths(text: str, folder: Path, home: Path) -> str:
     """Write the project's folder as `.`, the home as `~` and the file IPython makes of a cell as `<cell>`."""
     text = re.sub(rf"{re.escape(str(folder))}/?", "./", text).replace(str(home), "~")
+    text = re.sub(r"[^\s\"]*/site-packages/", "", text)
     return re.sub(r"[^\s\"]*ipykernel_\d+/\d+\.py", "<cell>", text)
 
 
@@ -55,7 +58,7 @@ def main() -> None:
     """Run the notebook in a copy of the project with an empty home, and keep what it shows."""
     with tempfile.TemporaryDirectory() as temporary:
         home, folder = Path(temporary) / "home", copy_of_project(Path(temporary))
-        notebook = execute(folder, clean_environment(home))
+        notebook = execute(folder, {**clean_environment(home), "TMPDIR": str(home)})
         shown = nbformat.writes(notebook)
         NOTEBOOK.write_text(without_paths(shown, folder, home) + "\n", encoding="utf-8")
 

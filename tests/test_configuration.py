@@ -9,6 +9,7 @@ import pytest
 
 import offline_model
 from flowkit.model.configuration import Model, OfflineModelWarning, Service, resolve
+from flowkit.model.variables import warn_once
 from tests.chat_server import ChatServer
 from tests.programs import free_port
 
@@ -342,3 +343,33 @@ def test_a_server_that_is_not_running_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     with pytest.raises(ValueError, match=f"cannot connect to {address}: is it running"):
         resolve()
+
+
+@pytest.mark.parametrize(
+    ("variables", "named", "model", "said"),
+    [
+        ({"OPENAI_API_KEY": KEY}, {"model": "of-the-prompty"}, "of-the-prompty", "OPENAI_MODEL"),
+        ({"OPENAI_API_KEY": KEY, "OPENAI_MODEL": "m"}, {"model": "of-the-prompty"}, "m", ""),
+        ({"OPENAI_API_KEY": KEY}, {}, "gpt-4o-mini", ""),
+        (
+            {"AZURE_OPENAI_ENDPOINT": "https://x.example", "AZURE_OPENAI_API_KEY": KEY},
+            {"azure_deployment": "of-the-prompty"},
+            "of-the-prompty",
+            "AZURE_OPENAI_DEPLOYMENT",
+        ),
+    ],
+)
+def test_the_model_of_the_prompty_is_taken_where_nothing_else_names_one_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    variables: dict[str, str],
+    named: dict[str, str],
+    model: str,
+    said: str,
+) -> None:
+    warn_once.cache_clear()
+    setenv(monkeypatch, **variables)
+    assert resolve(default=named).name == model
+    told = [record.getMessage() for record in caplog.records]
+    sentence = f"no model is named, so it is {model}, which the prompty names; {said} in .env names another"
+    assert told == ([sentence] if said else [])

@@ -238,3 +238,16 @@ def test_the_averages_carry_their_counts() -> None:
     assert figures["average_correctness"] == 4.5
     assert (figures["scored_correctness"], figures["unscored_correctness"], figures["total"]) == (2, 1, 3)
     assert eval_flow.__aggregate__([]) == {"total": 0}
+
+
+@pytest.mark.parametrize(("verbose", "said"), [("true", "Dropped the 2 oldest messages"), ("false", "")])
+def test_verbose_tells_what_was_dropped_of_the_history(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verbose: str, said: str
+) -> None:
+    monkeypatch.setenv("VERBOSE", verbose)
+    long = [{"role": "user", "content": "word " * 200}, {"role": "assistant", "content": "word " * 200}]
+    assert answer_of(ChatFlow(at(server)), "And now?", long) == "Hello there."
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(said)
+    assert bool(printed.err) == bool(said)

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,13 +69,45 @@ def test_a_result_without_a_score_is_unscored(result: object) -> None:
     assert tallies([{"a": result}, line(a=4)]) == {"a": Tally((0, 0, 0, 1, 0), unscored=1)}
 
 
-@pytest.mark.parametrize("score", [None, True, 0, 6, 4.5, "4", math.nan, math.inf, [4], {4: 4}, 10**400])
+@pytest.mark.parametrize(
+    "score",
+    [
+        None,
+        True,
+        0,
+        6,
+        4.5,
+        "4.0",
+        "6",
+        "",
+        "٣",
+        np.bool_(True),
+        np.array([]),
+        math.nan,
+        math.inf,
+        [4],
+        {4: 4},
+        10**400,
+    ],
+)
 def test_a_value_that_is_no_score_is_unscored(score: object) -> None:
     assert Tally.of([score]) == Tally(unscored=1)
 
 
-def test_a_score_that_a_data_frame_turned_into_a_float_still_counts() -> None:
-    assert Tally.of([4.0]) == Tally.of([4])
+@pytest.mark.parametrize("score", [4.0, np.int64(4), np.uint8(4), np.float64(4), "4", " 4\n", np.str_("4")], ids=repr)
+def test_a_score_in_the_types_of_tables_and_as_the_tutorials_judge_writes_it_counts(score: object) -> None:
+    assert Tally.of([score]) == Tally.of([4])
+
+
+def test_pandas_missing_values_are_no_score() -> None:
+    pd = pytest.importorskip("pandas", reason="pandas comes with promptflow: pip install -r requirements.txt")
+    assert Tally.of([pd.NA, pd.NaT]) == Tally(unscored=2)
+
+
+@pytest.mark.parametrize("result", [None, np.array([]), "text"], ids=repr)
+def test_a_line_that_is_no_object_is_refused_by_its_position(result: object) -> None:
+    with pytest.raises(TypeError, match=r"line_results\[1\] must be an object of statement to verdict, got "):
+        summary([line(a=4), result])  # type: ignore[list-item]
 
 
 def test_a_line_without_a_statement_does_not_count_for_it() -> None:

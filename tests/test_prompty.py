@@ -196,6 +196,7 @@ TEMPLATES = {
     "default": "user:\n{{ question | default('No question.', true) }}\n",
     "indented": "user:\nA list:\n  {% if question %}\n  - {{question}}\n  {% endif %}\n  - end\n",
     "if role": "user:\n{% for i in chat_history if i.role == 'user' %}{{i.content}};{% endfor %}{{question}}\n",
+    "trim": "user:\n[{{ question | trim }}{{ ' x ' | trim }}] {% if question | trim %}some{% endif %}\n",
     "set and macro": "{% macro ask(q) %}\nAsk: {{q}}\n{% endmacro %}\n{% set it = question %}\nuser:\n{{ask(it)}}\n",
     "comment and raw": "{# system: #}\nuser:\n{% raw %}{{question}}{% endraw %} {{question}}{{question}}\n",
     "empty messages": "system:\nuser:\nassistant:\n\n",
@@ -370,7 +371,7 @@ CHANGES = [
     "{{ question | truncate(5) }}",
     "{{ question | truncate }}",
     "{{ question | truncate(100_000) }}",
-    "{{ question | trim }}",
+    "{{ question | trim('x') }}",
     "{{ question | striptags }}",
     "{{ question | replace('o', '0') }}",
     "{{ question | reverse }}",
@@ -407,3 +408,56 @@ def test_a_template_that_changes_or_reads_a_text_is_refused(change: str, tmp_pat
     with pytest.raises(ValueError, match=r"^of a test: the template changes or reads an input's text") as raised:
         prompt.messages(question="my secret", chat_history=[user("my secret")])
     assert "secret" not in str(raised.value)
+    if "block" not in change and "filter" not in change:  # there the text has been printed already
+        assert f"(line 12: {change})" in str(raised.value)
+
+
+def test_the_line_of_a_refused_filter_is_the_files(tmp_path: Path) -> None:
+    prompt = Prompt.load(written(tmp_path, HEAD + "system:\nBe kind.\n\nuser:\n{{ question | upper }}\n"))
+    with pytest.raises(ValueError, match=r"whole or trimmed \(line 15: \{\{ question \| upper \}\}\)$"):
+        prompt.messages(question="Who?", chat_history=[])
+
+
+@given(st.text(" \t\na", max_size=8))
+def test_a_trimmed_text_loses_its_blanks_and_nothing_else(text: str) -> None:
+    prompt = Prompt("x", "user:\n[{{ question | trim }}|{{ question }}]\n", {}, ("question",), "0")
+    assert prompt.messages(question=text) == [user(f"[{text.strip()}|{text}]")]
+
+
+UNDECLARED = {
+    "a sample": ("---\nsample: {question: Q, chat_history: []}\n---\n", ("question", "chat_history")),
+    "neither": ("---\nname: x\n---\n", ("chat_history", "question")),
+}
+
+
+@pytest.mark.parametrize(("head", "names"), UNDECLARED.values(), ids=UNDECLARED)
+def test_a_prompt_that_declares_no_inputs_takes_those_of_its_sample_or_its_template(
+    head: str, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    prompt = Prompt.load(written(tmp_path, head + LOOP + "user:\n{{question}}\n"))
+    assert prompt.inputs == names
+    assert prompt.messages(question="Who?", chat_history=[user("Hi")], unused=1) == [user("Hi"), user("Who?")]
+    with pytest.raises(ValueError, match="expected the inputs"):
+        prompt.messages(question="Who?")
+
+
+@pytest.mark.promptflow
+def test_a_prompt_with_a_sample_instead_of_inputs_gives_the_messages_that_promptflow_gives(tmp_path: Path) -> None:
+    head = HEAD.partition("inputs:")[0] + "sample:\n  question: Q\n  chat_history: []\n---\n"
+    path = written(tmp_path, head + LOOP + "user:\n{{question}}\n")
+    inputs = {"question": "Who?", "chat_history": [user("Hi")]}
+    assert Prompt.load(path).messages(**inputs) == theirs(path)(**inputs)
+
+
+def test_an_input_with_a_default_may_be_left_out(tmp_path: Path) -> None:
+    head = HEAD.replace("question: {type: string}", "question: {type: string, default: Who?}")
+    prompt = Prompt.load(written(tmp_path, head + "user:\n{{question}}\n"))
+    assert prompt.messages(chat_history=[]) == [user("Who?")]
+    assert prompt.messages(chat_history=[], question="What?") == [user("What?")]
+
+
+def test_the_model_that_the_file_names_is_known(tmp_path: Path) -> None:
+    azure = HEAD.replace("model: gpt-4,", "azure_deployment: mine,")
+    heads = [HEAD, azure, "---\nname: x\n---\n"]
+    models = [Prompt.load(written(tmp_path, head + "user:\nHi\n")).models for head in heads]
+    assert models == [{"model": "gpt-4"}, {"azure_deployment": "mine"}, {}]

@@ -76,11 +76,12 @@ class Spans:
 @pytest.fixture(scope="module")
 def recorder() -> Iterator[tuple[Switch, InMemorySpanExporter]]:
     """Set this process up for tracing, or join the set-up that promptflow made in it."""
-    switch, exporter = Switch(), InMemorySpanExporter()
+    exporter = InMemorySpanExporter()
     if not isinstance(trace.get_tracer_provider(), TracerProvider):
-        trace.set_tracer_provider(TracerProvider(sampler=switch))
+        trace.set_tracer_provider(TracerProvider(sampler=Switch()))
     provider = trace.get_tracer_provider()
     assert isinstance(provider, TracerProvider)
+    switch = provider.sampler if isinstance(provider.sampler, Switch) else Switch()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     yield switch, exporter
     exporter.shutdown()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from typing import Any, TypeVar, cast
 
-from opentelemetry import trace
-from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.trace import Span, Status, StatusCode, get_current_span, get_tracer, set_span_in_context, use_span
 
-# `@trace` loses the children of an async generator, and ends its span only when the generator runs to its end.
-_tracer = trace.get_tracer("flowkit")
+F = TypeVar("F", bound=Callable[..., Any])
+_tracer = get_tracer("flowkit")
 _adding = threading.Lock()
 _of_run: list[Callable[[], Mapping[str, Any]]] = []
 TOKENS_BELOW = "__computed__.cumulative_token_count."  # the page reads them off the topmost span
@@ -23,16 +24,73 @@ def add_attributes(of_run: Callable[[], Mapping[str, Any]]) -> None:
     _of_run.append(of_run)
 
 
+def trace(function: F) -> F:
+    """Record each call as a span: promptflow's `@trace`, for functions, coroutines and asynchronous generators.
+
+    The span tells the arguments and what is returned; of a stream, what the model said. A model's configuration is left
+    out: it may hold a key. The span ends however the call is left: by a result, an error, a cancellation, or a reader
+    who leaves a stream early. promptflow's own loses what a generator calls, and ends only when all has been read.
+    Within the call it is the current span, so what is called there is recorded below it; between two steps of a
+    stream it is not, for then it would be its reader's.
+    """
+    parameters = inspect.signature(function)
+
+    def opened(values: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+        arguments = parameters.bind(*values, **named)
+        arguments.apply_defaults()
+        inputs = {name: value for name, value in arguments.arguments.items() if name not in ("self", "model_config")}
+        return span(function.__qualname__.removesuffix(".__call__"), "Function", inputs)
+
+    traced: Callable[..., Any]
+    if inspect.isasyncgenfunction(function):
+
+        @functools.wraps(function)
+        async def traced(*values: Any, **named: Any) -> AsyncGenerator[Any, None]:
+            with opened(values, named) as here:
+                async with aclosing(function(*values, **named)) as pieces:
+                    while True:
+                        with _current(here):
+                            try:
+                                piece = await anext(pieces)
+                            except StopAsyncIteration:
+                                return
+                        yield piece
+
+    elif inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def traced(*values: Any, **named: Any) -> Any:
+            with opened(values, named) as here, _current(here):
+                result = await function(*values, **named)
+                record_output(here, result)
+                return result
+
+    else:
+
+        @functools.wraps(function)
+        def traced(*values: Any, **named: Any) -> Any:
+            with opened(values, named) as here, _current(here):
+                result = function(*values, **named)
+                record_output(here, result)
+                return result
+
+    return cast(F, traced)
+
+
+def _current(opened: Span) -> Any:
+    return use_span(opened, record_exception=False, set_status_on_exception=False)
+
+
 @contextmanager
 def span(name: str, kind: str, inputs: Mapping[str, Any], parent: Span | None = None) -> Iterator[Span]:
     """Open a span below `parent` (else below the current one) and end it however the block is left.
 
-    kind: promptflow's type of a span, "Function" or "LLM". What a model says is the output of `parent` too, as long
-    as that records none of its own.
+    kind: promptflow's type of a span, "Function" or "LLM". What a model says is the output of our span above too, as
+    long as that records none of its own.
     The span is not made the current one: between two steps of a generator it would be its reader's.
     """
-    above = trace.get_current_span() if parent is None else parent
-    opened = _tracer.start_span(name, trace.set_span_in_context(above))
+    above = get_current_span() if parent is None else parent
+    opened = _tracer.start_span(name, set_span_in_context(above))
     if opened.is_recording():
         opened.set_attributes({"framework": "promptflow", "span_type": kind, "function": name, **_attributes_of_run()})
         record(opened, "inputs", inputs, event="promptflow.function.inputs")
@@ -52,8 +110,8 @@ def span(name: str, kind: str, inputs: Mapping[str, Any], parent: Span | None = 
             kept = _attributes(opened)
             if "output" in kept:
                 opened.add_event("promptflow.function.output", {"payload": kept["output"]})
-                if kind == "LLM" and parent is not None:
-                    parent.set_attribute("output", kept["output"])
+                if kind == "LLM" and "span_type" in _attributes(above):
+                    above.set_attribute("output", kept["output"])
             _add_tokens(above, kept)
         opened.end()
 

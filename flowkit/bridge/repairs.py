@@ -8,47 +8,29 @@ alone and logs a warning. Without the first two, one streamed line that fails en
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import importlib
-import inspect
 import logging
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import wrapt
-from opentelemetry import trace
 
 from flowkit.base import tracing
-
-if TYPE_CHECKING:
-    import psutil
+from flowkit.bridge import serving  # noqa: F401 - repairs of the server, made likewise
+from flowkit.bridge.replacement import originals, replace
+from flowkit.bridge.service import settings_of
 
 log = logging.getLogger(__name__)
 # promptflow's own switch: else a run of a flow object overwrites `flow.flex.yaml` in the working directory for as long
 # as it takes, and copies that directory into its snapshot.
 os.environ.setdefault("PF_FLOW_ENTRY_IN_TMP", "true")
-
-
-_originals: dict[str, Any] = {}
-
-
-def replace(owner: type, method: str, repair: Callable[..., Any], written_for: str) -> None:
-    """Put `repair` in the place of a method, if the SHA-256 of that method's source begins as expected."""
-    original = getattr(owner, method, None)
-    if original is repair:
-        return
-    found = hashlib.sha256(inspect.getsource(original).encode()).hexdigest()[:16] if original else "missing"
-    if found != written_for:
-        log.warning("promptflow's %s.%s is not the one we know (%s): left alone", owner.__name__, method, found)
-        return
-    _originals[f"{owner.__name__}.{method}"] = original
-    setattr(owner, method, repair)
+# The exporter's own switch: else it asks its maker's server for settings, whether anything is reported or not.
+os.environ.setdefault("APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED", "true")
 
 
 async def _join_streams(self: Any, outputs: dict[str, Any]) -> dict[str, Any]:
@@ -64,14 +46,14 @@ async def _join_streams(self: Any, outputs: dict[str, Any]) -> dict[str, Any]:
 def _line_result(self: Any, output: Any, run_info: Any) -> Any:
     """Return a failed line without its output: that is the broken stream, which no process can hand to another."""
     failed = run_info.status.value == "Failed"
-    return _originals["ScriptExecutor._construct_line_result"](self, None if failed else output, run_info)
+    return originals["ScriptExecutor._construct_line_result"](self, None if failed else output, run_info)
 
 
 def _wrap_stream(self: Any, prev_stdout: Any, *more: Any, **named: Any) -> None:
     """Wrap the real stream. Lines on one loop wrap each other's wrappers; after a thousand, `print` fails for depth."""
     while isinstance(prev_stdout, type(self)):
         prev_stdout = prev_stdout._prev_out
-    _originals["NodeLogWriter.__init__"](self, prev_stdout, *more, **named)
+    originals["NodeLogWriter.__init__"](self, prev_stdout, *more, **named)
 
 
 def _unwrap_streams(self: Any, *_: object) -> None:
@@ -82,7 +64,7 @@ def _unwrap_streams(self: Any, *_: object) -> None:
 def _make_handler(self: Any, custom_dimensions: Any, enable_telemetry: bool) -> None:
     """Build no exporter where telemetry is off: it would ask its maker's server for settings, and go on asking."""
     if enable_telemetry:
-        _originals["PromptFlowSDKLogHandler.__init__"](self, custom_dimensions, enable_telemetry)
+        originals["PromptFlowSDKLogHandler.__init__"](self, custom_dimensions, enable_telemetry)
     else:
         opentelemetrys_handler: Any = type(self).__mro__[1]
         opentelemetrys_handler.__init__(self)  # which reports to nobody
@@ -108,7 +90,7 @@ def _sum_up(self: Any, inputs: Any) -> Any:
 
 def _merge_lines(self: Any, input_dict: Mapping[str, Any]) -> Any:
     """Say how many lines an evaluation leaves out because the run it is of failed on them; promptflow does not."""
-    merged = _originals["BatchInputsProcessor._merge_input_dicts_by_line"](self, input_dict)
+    merged = originals["BatchInputsProcessor._merge_input_dicts_by_line"](self, input_dict)
     lines = max(map(len, input_dict.values()))
     if len(merged) < lines:
         log.warning("%d of %d lines are not evaluated: the run has no output for them", lines - len(merged), lines)
@@ -129,43 +111,6 @@ def _take_snapshot(self: Any, flow: Any) -> None:
     if not self._is_prompty_flow:
         self._dag_path.unlink(missing_ok=True)
         shutil.copy(flow.path, self._dag_path)
-
-
-def _settings(module: ModuleType) -> dict[str, Any]:
-    """Return promptflow's settings, which it reads from the home and from the working directory upwards."""
-    settings: dict[str, Any] = module.Configuration.get_instance().get_all()
-    return settings
-
-
-@contextmanager
-def without_new_service() -> Iterator[None]:
-    """Start no background service unless the person's own settings ask for it, and stop it if it was not there before.
-
-    promptflow's `pf service stop` needs lsof, which a plain Debian lacks.
-    """
-    settings = _settings(importlib.import_module("promptflow._sdk._configuration"))
-    may_start = settings.setdefault("trace", {}).setdefault("destination", "none") != "none"
-    running = _service() if may_start else None
-    try:
-        yield
-    finally:
-        if may_start and running is None and (started := _service()):
-            getattr(trace.get_tracer_provider(), "force_flush", bool)()  # the last spans have to get there
-            started.terminate()
-            started.wait(10)
-
-
-def _service() -> psutil.Process | None:
-    """Return the process that listens on the port of this home's service."""
-    import psutil  # here, because every program that imports a flow imports this module
-
-    utilities = importlib.import_module("promptflow._sdk._service.utils.utils")
-    port = utilities.get_port_from_config(utilities.get_pfs_host())
-    for connection in psutil.net_connections("tcp") if port else ():
-        address = getattr(connection.laddr, "port", None), connection.status
-        if address == (int(port), psutil.CONN_LISTEN) and connection.pid:
-            return psutil.Process(connection.pid)
-    return None
 
 
 def run_and_line() -> dict[str, Any]:
@@ -209,7 +154,14 @@ def _repair_telemetry(module: ModuleType) -> None:
     replace(module.PromptFlowSDKLogHandler, "__init__", _make_handler, "710e7e8eb919f830")
 
 
+@wrapt.when_imported("azure.monitor.opentelemetry.exporter._configuration._state")
+def _look_nothing_up(module: ModuleType) -> None:
+    """Stop the exporter's worker: `pf` has started it if it imports a flow late. It begins to ask after 5 seconds."""
+    if manager := module._configuration_manager:
+        manager.shutdown()
+
+
 @wrapt.when_imported("promptflow._sdk._configuration")
 def _report_nothing(module: ModuleType) -> None:
     """Keep telemetry off in this process, unless the person's own settings turn it on."""
-    _settings(module).setdefault("telemetry", {}).setdefault("enabled", False)
+    settings_of(module).setdefault("telemetry", {}).setdefault("enabled", False)

@@ -88,7 +88,7 @@ def read_row(number: int, fields: JsonObject) -> Row:
     for name, verdict in (fields["verdicts"] or {}).items():
         if not isinstance(verdict, dict):
             raise TypeError(f"verdict {shown(name)} must be an object with a score, got {shown(verdict)}")
-        if (score := verdict.get("score")) is not None and as_score(score) is None:
+        if (score := verdict.get("score")) is not None and (isinstance(score, str) or as_score(score) is None):
             raise ValueError(f"verdict {shown(name)}: score must be a whole number from 1 to 5, got {shown(score)}")
     return record(Row, {"line": number, **fields})
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Any
 
 import anyio._backends._asyncio  # noqa: F401 - 25 ms, which anyio would take at the end of the first answer
@@ -23,7 +25,7 @@ FILES_KEPT_FREE = 16  # for the journal, the rows and what else the process open
 _Shared = tuple[AsyncOpenAI, Pace]
 _TLS = httpx2.create_ssl_context()  # 30 ms, so once per process and not amid answers
 # Never on a flow: promptflow pickles flows, and calls one flow from several loops.
-_held: dict[asyncio.AbstractEventLoop, dict[Service, tuple[_Shared, object]]] = {}
+_held: dict[asyncio.AbstractEventLoop, dict[Service, tuple[_Shared, AsyncGenerator[_Shared, None]]]] = {}
 
 
 async def shared_client(service: Service) -> tuple[AsyncOpenAI, Pace]:
@@ -32,13 +34,31 @@ async def shared_client(service: Service) -> tuple[AsyncOpenAI, Pace]:
     if loop not in _held:
         for other in list(_held):  # a loop that was closed without the end of its generators
             if other.is_closed():
-                _held.pop(other, None)
+                _let_go(other)
     clients = _held.setdefault(loop, {})
     if service not in clients:
         lifetime = _lifetime(service, loop)
         # Started on this loop, the generator is finalised by it: `asyncio.run` closes the client before the loop.
         clients[service] = (await anext(lifetime), lifetime)
     return clients[service][0]
+
+
+def _let_go(loop: asyncio.AbstractEventLoop) -> None:
+    """Close the clients of a loop that others have closed or left, as a Streamlit app does, not ended as a run does."""
+    for _, lifetime in _held.pop(loop, {}).values():
+        closing = lifetime.aclose()
+        with suppress(StopIteration, RuntimeError):
+            if loop.is_closed():
+                closing.send(None)  # its connections have nothing left to wait for
+            else:
+                loop.run_until_complete(closing)
+
+
+@atexit.register
+def _let_all_go() -> None:
+    for loop in list(_held):
+        if not loop.is_running():
+            _let_go(loop)
 
 
 async def _lifetime(service: Service, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[_Shared, None]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
 import warnings
 from collections import ChainMap
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,10 +19,10 @@ from flowkit.model.checks import (
     shown,
     without_chat_path,
 )
+from flowkit.model.given import Fields, expanded, fields_of
 from flowkit.model.listing import only_model
 from flowkit.model.variables import address_and_key, dotenv_path, read_variables, warn_once
 
-Fields = dict[str, Any]  # of a model configuration, as a person gives them
 DEFAULT_MODEL = "gpt-4o-mini"
 DEFAULT_AZURE_API_VERSION = "2024-10-21"
 
@@ -68,7 +66,11 @@ class Model:
 
 
 def resolve(
-    model_config: Any = None, *, judge: bool = False, connection: Callable[[str], Fields] | None = None
+    model_config: Any = None,
+    *,
+    judge: bool = False,
+    connection: Callable[[str], Fields] | None = None,
+    default: Mapping[str, str] | None = None,
 ) -> Model:
     """Return the model that `model_config` names.
 
@@ -77,18 +79,19 @@ def resolve(
     `${env:NAME}` stands for that variable, `connection` names a connection that promptflow keeps.
     connection: returns the fields of a connection, given its name.
     judge: without a configuration, `JUDGE_MODEL` names another model at the same service.
-    Where no model is named, it is gpt-4o-mini; at an address of one's own it is the only one that the service lists.
+    default: the "model" or "azure_deployment" for where neither names one, which is said; `Prompt.models` has them.
+    Without any it is gpt-4o-mini; at an address of one's own it is the only one that the service lists.
     A key and its address come from one source: `model_config`, the environment or `.env` (`address_and_key`).
     Raises ValueError, with the name of the variable or field and what to write instead, where the configuration is
     incomplete, cannot work or has a field that nobody reads, and where nobody answers at the address to be listed.
     """
     if isinstance(model_config, Model):
         return model_config
-    variables = read_variables()
+    variables, default = read_variables(), default or {}
     if model_config is not None:
-        return _from_fields(_expanded(_fields_of(model_config), variables), variables, connection)
+        return _from_fields(expanded(fields_of(model_config), variables), variables, connection, default)
     name = variables.get("JUDGE_MODEL") if judge else None
-    model = _from_variables(variables, name) or _offline()
+    model = _from_variables(variables, name, default) or _offline()
     return replace(model, name=name) if name else model
 
 
@@ -99,15 +102,20 @@ def is_offline(model: Model) -> bool:
     return model.name == offline_model.MODEL
 
 
-def _from_variables(variables: ChainMap[str, str], name: str | None) -> Model | None:
+def _from_variables(variables: ChainMap[str, str], name: str | None, default: Mapping[str, str]) -> Model | None:
     if "OPENAI_API_KEY" in variables or "OPENAI_BASE_URL" in variables:
-        return _openai({"model": name or variables.get("OPENAI_MODEL")}, variables)
+        return _openai({"model": name or variables.get("OPENAI_MODEL")}, variables, default)
     if any(each in variables for each in ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_DEPLOYMENT")):
-        return _azure({"azure_deployment": name or variables.get("AZURE_OPENAI_DEPLOYMENT")}, variables)
+        return _azure({"azure_deployment": name or variables.get("AZURE_OPENAI_DEPLOYMENT")}, variables, default)
     return None
 
 
-def _from_fields(given: Fields, variables: ChainMap[str, str], connection: Callable[[str], Fields] | None) -> Model:
+def _from_fields(
+    given: Fields,
+    variables: ChainMap[str, str],
+    connection: Callable[[str], Fields] | None,
+    default: Mapping[str, str],
+) -> Model:
     if name := given.pop("connection", None):
         if connection is None:
             raise ValueError(f"model_config: connection {name!r} is one of promptflow's, and nothing reads those")
@@ -116,10 +124,10 @@ def _from_fields(given: Fields, variables: ChainMap[str, str], connection: Calla
     if unknown := sorted(set(given) - known):
         raise ValueError(f"model_config: unknown {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     is_azure = "azure_deployment" in given or "azure_endpoint" in given
-    return _azure(given, variables) if is_azure else _openai(given, variables)
+    return _azure(given, variables, default) if is_azure else _openai(given, variables, default)
 
 
-def _openai(given: Mapping[str, Any], variables: ChainMap[str, str]) -> Model:
+def _openai(given: Mapping[str, Any], variables: ChainMap[str, str], default: Mapping[str, str]) -> Model:
     base_url, api_key = _address_and_key(given, variables, "base_url", "OPENAI_BASE_URL", "OPENAI_API_KEY")
     if not api_key and not base_url:
         raise ValueError("OpenAI: api_key is missing; set OPENAI_API_KEY, or OPENAI_BASE_URL for a server without keys")
@@ -138,17 +146,28 @@ def _openai(given: Mapping[str, Any], variables: ChainMap[str, str]) -> Model:
     if given.get("model"):
         return Model(given["model"], service)
     own = base_url is not None and urlsplit(base_url).hostname != "api.openai.com"
-    return Model(only_model(str(base_url), service.api_key, DEFAULT_MODEL) if own else DEFAULT_MODEL, service)
+    usual = default.get("model", DEFAULT_MODEL)
+    name = only_model(str(base_url), service.api_key, usual) if own else usual
+    if name == default.get("model"):
+        _say_default("OPENAI_MODEL", name)
+    return Model(name, service)
 
 
-def _azure(given: Mapping[str, Any], variables: ChainMap[str, str]) -> Model:
+def _say_default(variable: str, name: str) -> None:
+    warn_once(f"no model is named, so it is {name}, which the prompty names; {variable} in .env names another")
+
+
+def _azure(given: Mapping[str, Any], variables: ChainMap[str, str], default: Mapping[str, str]) -> Model:
     if "azure_endpoint" not in given and "base_url" in given:
         given = {**given, "azure_endpoint": given["base_url"]}
     endpoint, api_key = _address_and_key(
         given, variables, "azure_endpoint", "AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY"
     )
+    deployment = given.get("azure_deployment")
+    if not deployment and (deployment := default.get("azure_deployment")):
+        _say_default("AZURE_OPENAI_DEPLOYMENT", deployment)
     required = {
-        "AZURE_OPENAI_DEPLOYMENT": given.get("azure_deployment"),
+        "AZURE_OPENAI_DEPLOYMENT": deployment,
         "AZURE_OPENAI_ENDPOINT": endpoint,
         "AZURE_OPENAI_API_KEY": api_key,
     }
@@ -202,31 +221,6 @@ def _limits(given: Mapping[str, Any], variables: Mapping[str, str]) -> Fields:
         elif variable in variables:
             limits[limit] = checked_limit(variable, limit, variables[variable])
     return limits
-
-
-def _fields_of(model_config: Any) -> Fields:
-    if is_dataclass(model_config) and not isinstance(model_config, type):
-        model_config = asdict(model_config)
-    if isinstance(model_config, str) and model_config.lstrip().startswith("{"):
-        model_config = json.loads(model_config)  # `pf flow test --init` hands it over as text
-    if not isinstance(model_config, Mapping):
-        expected = "OpenAIModelConfiguration, AzureOpenAIModelConfiguration, a dict of their fields or None"
-        raise TypeError(f"model_config must be {expected}, got {type(model_config).__name__}")
-    return {name: value for name, value in model_config.items() if value is not None and name != "type"}
-
-
-def _expanded(given: Fields, variables: Mapping[str, str]) -> Fields:
-    """Put variables in place of `${env:NAME}`; promptflow itself would send the reference when it is unset."""
-
-    def expand(value: Any) -> Any:
-        reference = re.fullmatch(r"\$\{env:(\w+)\}", value) if isinstance(value, str) else None
-        if reference is None:
-            return value
-        if reference[1] not in variables:
-            raise ValueError(f"model_config refers to ${{env:{reference[1]}}}, which is not set")
-        return variables[reference[1]]
-
-    return {name: expand(value) for name, value in given.items()}
 
 
 @lru_cache(maxsize=1)

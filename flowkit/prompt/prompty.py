@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
 from jinja2 import Template
+from jinja2.filters import FILTERS
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import SandboxedEnvironment
 from ruamel.yaml import YAML
 
@@ -22,14 +26,18 @@ ROLE_LINE = re.compile(r"^[ \t]*#?[ \t]*(system|user|assistant)[ \t]*:[ \t]*\n",
 # What stands for a text while the template is rendered. Texts are put in afterwards and not looked at again, so none
 # can pass for a token; Unicode keeps the mark for a program's own use, so no template has it.
 MARK = "\ufdd0"
-TOKEN = re.compile(f"{MARK}Text ([0-9]{{32}}){MARK}")  # `upper`, `lower` and `truncate` change it
+TOKEN = re.compile(f"{MARK}(Text|Trim) ([0-9]{{32}}){MARK}")  # `upper`, `lower` and `truncate` change it
+TEMPLATE_NAME = "<prompt>"  # in Python's tracebacks
 
 
 @dataclass(frozen=True)
 class Prompt:
     """A parsed `.prompty` file: the template, the request's parameters, the names of the inputs.
 
+    inputs: as the file declares them; where it declares none, those of its sample as in promptflow, else those that
+    the template uses. defaults: of inputs that may be left out.
     digest: of the whole file, 12 hex digits; kept with whatever the prompt produced.
+    models: "model" and "azure_deployment" as far as the file names them. first_line: the template's, in the file.
     """
 
     name: str
@@ -37,6 +45,10 @@ class Prompt:
     parameters: JsonObject
     inputs: tuple[str, ...]
     digest: str
+    is_declared: bool = True
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
+    first_line: int = 1
 
     @classmethod
     def load(cls, path: Path) -> Prompt:
@@ -49,12 +61,19 @@ class Prompt:
         if parts is None or not isinstance(head := YAML(typ="safe").load(parts[1]), dict):
             raise ValueError(f"{path.name}: expected a front matter between two lines of ---, then the prompt")
         _compiled(parts[2])  # 5 ms, and a wrong template is told now and not amid answers
+        model, declared, sample = (head.get(part) or {} for part in ("model", "inputs", "sample"))
+        configuration = model.get("configuration") or {}
+        known = declared or (sample if isinstance(sample, dict) else {}) or sorted(_names_in(parts[2]))
         return cls(
             name=head.get("name", path.stem),
             template=parts[2],
-            parameters=dict((head.get("model") or {}).get("parameters") or {}),
-            inputs=tuple(head.get("inputs") or ()),
+            parameters=dict(model.get("parameters") or {}),
+            inputs=tuple(known),
             digest=hashlib.sha256(content.encode()).hexdigest()[:12],
+            is_declared=bool(declared),
+            defaults={name: each["default"] for name, each in dict(declared).items() if "default" in (each or {})},
+            models={name: configuration[name] for name in ("model", "azure_deployment") if configuration.get(name)},
+            first_line=content[: parts.start(2)].count("\n") + 1,
         )
 
     @property
@@ -67,14 +86,20 @@ class Prompt:
         """Render the prompt with `inputs` and return its messages.
 
         The template never sees the text of an input, only an opaque token in its place, so no text can open a role,
-        call Jinja, name a file or slow the parser down. It may print a text and ask whether there is any.
-        Raises ValueError for a missing or unknown input, and for a template
-        that changes a text (`upper`, `truncate`) or looks into it (`length`, `==`).
+        call Jinja, name a file or slow the parser down. It may print a text, whole or trimmed, and ask whether there is
+        any. Inputs that a file without declarations does not use are passed over, as in promptflow.
+        Raises ValueError for a missing or unknown input, and for a template, with its line in the file, that changes a
+        text (`upper`, `truncate`) or looks into it (`length`, `==`).
         """
-        if set(inputs) != set(self.inputs):
+        given = {**self.defaults, **inputs}
+        if set(self.inputs) - set(given) or (self.is_declared and set(given) - set(self.inputs)):
             raise ValueError(f"{self.name}: expected the inputs {sorted(self.inputs)}, got {sorted(inputs)}")
         texts = _Hidden(self.name)
-        rendered = _compiled(self.template).render(**{name: texts.hide(value) for name, value in inputs.items()})
+        hidden = {name: texts.hide(given[name]) for name in self.inputs}
+        try:
+            rendered = _compiled(self.template).render(**hidden)
+        except _MisuseError as error:
+            raise ValueError(f"{error}{self._line_of(error)}") from None
         head, *rest = ROLE_LINE.split(rendered if rendered.endswith("\n") else rendered + "\n")
         if head.strip():
             raise ValueError(f"{self.name}: the prompt must begin with a role line such as system:")
@@ -84,19 +109,33 @@ class Prompt:
             for role, content in zip(roles, contents, strict=True)
         ]
 
+    def _line_of(self, error: Exception) -> str:
+        """Say which line of the file misuses a text."""
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == TEMPLATE_NAME]
+        if not frames or not (number := frames[-1].lineno):
+            return ""
+        line = self.template.splitlines()[number - 1]
+        return f" (line {self.first_line + number - 1}: {line.strip()[:80]})"
+
+
+class _MisuseError(ValueError):
+    """A template does with a text what it must not."""
+
 
 class _Hidden:
     """Texts and the tokens that stand for them while the template is rendered."""
 
     def __init__(self, prompt_name: str) -> None:
-        self._misuse = f"{prompt_name}: the template changes or reads an input's text; it can only print it, whole"
+        self._misuse = (
+            f"{prompt_name}: the template changes or reads an input's text; it can only print it, whole or trimmed"
+        )
         self._texts: list[str] = []
 
     def hide(self, value: Any) -> Any:
         """Return `value` with a stand-in for every text in it, but for a message's role."""
         if isinstance(value, str) and value:  # no text is no secret, and `if question` asks for it
             self._texts.append(value)
-            return _StandIn(f"{MARK}Text {len(self._texts) - 1:032}{MARK}", self._misuse)
+            return _StandIn(len(self._texts) - 1, self._misuse, is_blank=not value.strip())
         if isinstance(value, dict):
             return {key: each if key == "role" and each in ROLES else self.hide(each) for key, each in value.items()}
         if isinstance(value, (list, tuple)):
@@ -106,21 +145,26 @@ class _Hidden:
     def show(self, content: str) -> str:
         """Put the texts back."""
         if MARK in TOKEN.sub("", content):  # `{% filter %}` changes what has been printed
-            raise ValueError(self._misuse)
-        return TOKEN.sub(lambda found: self._texts[int(found[1])], content)
+            raise _MisuseError(self._misuse)
+        return TOKEN.sub(lambda found: self._shown(int(found[2]), found[1] == "Trim"), content)
+
+    def _shown(self, position: int, is_trimmed: bool) -> str:
+        text = self._texts[position]
+        return text.strip() if is_trimmed else text
 
 
 class _StandIn:
-    """What the template gets for a text: it may print it and ask whether there is any, and do nothing else with it."""
+    """What the template gets for a text: it may print it, trim it and ask whether there is any, and nothing else."""
 
-    def __init__(self, token: str, misuse: str) -> None:
-        self._token, self._misuse = token, misuse
+    def __init__(self, position: int, misuse: str, is_blank: bool, kind: str = "Text") -> None:
+        self._position, self._misuse, self._is_blank = position, misuse, is_blank
+        self._token = f"{MARK}{kind} {position:032}{MARK}"
 
     def __bool__(self) -> bool:
         return True
 
     def _refuse(self, *_: object) -> NoReturn:
-        raise ValueError(self._misuse)
+        raise _MisuseError(self._misuse)
 
     __str__ = __repr__ = __len__ = __iter__ = __getitem__ = __eq__ = __add__ = __radd__ = __getattr__ = _refuse
 
@@ -129,10 +173,31 @@ class _StandIn:
         """Return what Jinja prints for `value`."""
         return value._token if isinstance(value, _StandIn) else value
 
+    @staticmethod
+    def trimmed(value: Any, chars: str | None = None) -> Any:
+        """Do as Jinja's filter `trim` does; a text is trimmed when it is put in."""
+        if not isinstance(value, _StandIn):
+            return FILTERS["trim"](value, chars)
+        if chars is not None:
+            value._refuse()
+        return "" if value._is_blank else _StandIn(value._position, value._misuse, is_blank=False, kind="Trim")
+
 
 @lru_cache(maxsize=64)
 def _compiled(template: str) -> Template:
     """Compile once per template and process; compiled templates do not pickle, so no flow holds one."""
+    environment = _environment()
+    source = environment.compile(template, filename=TEMPLATE_NAME)
+    return Template.from_code(environment, source, environment.make_globals(None))
+
+
+def _names_in(template: str) -> set[str]:
+    """Return the names that the template uses and does not set itself."""
+    return find_undeclared_variables(_environment().parse(template))
+
+
+def _environment() -> SandboxedEnvironment:
     environment = SandboxedEnvironment(trim_blocks=True, keep_trailing_newline=True, finalize=_StandIn.printed)
+    environment.filters["trim"] = _StandIn.trimmed
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": str}  # `tojson` is refused as well
-    return environment.from_string(template)
+    return environment

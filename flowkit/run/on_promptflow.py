@@ -11,8 +11,8 @@ from tqdm import tqdm
 from flowkit.base.json_text import JsonObject
 from flowkit.bridge.entry import AnswerEntry, JudgeEntry, Work
 from flowkit.bridge.home import check_home
-from flowkit.bridge.repairs import without_new_service
 from flowkit.bridge.runs import run_lines
+from flowkit.bridge.service import without_new_service
 from flowkit.data.records import plain
 from flowkit.run.local import LocalEngine
 

@@ -57,7 +57,10 @@ def tallies(line_results: Iterable[Mapping[str, object]], failed: Iterable[Colle
     failed: the statements of each line that failed before it was judged; unscored, too.
     """
     scores: defaultdict[str, list[object]] = defaultdict(list)
-    for line in line_results:
+    for position, line in enumerate(line_results):
+        if not isinstance(line, Mapping):
+            kind = type(line).__name__
+            raise TypeError(f"line_results[{position}] must be an object of statement to verdict, got {kind}")
         for name, result in line.items():
             scores[name].append(result.get("score") if isinstance(result, Mapping) else None)
     for names in failed:
