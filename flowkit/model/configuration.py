@@ -148,7 +148,7 @@ def _openai(given: Mapping[str, Any], variables: ChainMap[str, str], default: Ma
     own = base_url is not None and urlsplit(base_url).hostname != "api.openai.com"
     usual = default.get("model", DEFAULT_MODEL)
     name = only_model(str(base_url), service.api_key, usual) if own else usual
-    if name == default.get("model"):
+    if name == default.get("model") and name != DEFAULT_MODEL:  # the default is in .env.example
         _say_default("OPENAI_MODEL", name)
     return Model(name, service)
 
