@@ -1,4 +1,4 @@
-# make tutorial: set up and run the tutorial's batch · make test: what CI runs · make check: the fast part, while editing · make test-ray: on clusters
+# make tutorial: set up and run the tutorial's batch · make test: what CI runs · make check: the fast part, while editing · make test-long: the longest · make test-ray: on clusters
 SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON ?= python3
@@ -14,12 +14,12 @@ endef
 # The files that take longest go first, so that no process is left alone with one of them at the end.
 LONGEST := tests/test_readme.py tests/test_install.py tests/test_survival.py tests/test_repairs.py
 
-.PHONY: tutorial test test-ray check bench bench-ray clean
+.PHONY: tutorial test test-long test-ray check bench bench-ray clean
 
 tutorial: .venv/installed
 	$(BIN)/python batch.py --data data.jsonl --engine promptflow
 
-test: TESTS := -m "not ray" -n 3 --no-loadscope-reorder $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/test_*.py))
+test: TESTS := -m "not ray and not long" -n 3 --no-loadscope-reorder $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/test_*.py))
 check: TESTS := -m "not slow and not ray" -n 2
 test: tutorial
 test check: .venv/installed-dev
@@ -29,6 +29,9 @@ test check: .venv/installed-dev
 	$(BIN)/mypy & types=$$!; \
 	$(BIN)/python -m pytest --dist loadfile $(TESTS); tests=$$?; \
 	wait $$types && exit $$tests
+
+test-long: .venv/installed-dev
+	$(BIN)/python -m pytest -m long -n 2
 
 test-ray: .venv/installed-ray
 	$(BIN)/python -m pytest -m ray -n 2 tests/test_cluster.py tests/test_storage.py

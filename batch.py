@@ -65,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.estimate:
             return print_estimate(options)
         with closing(engine_for(options)) as engine:
-            return run(engine, prepared(engine, options))
+            code = run(engine, prepared(engine, options))
+            sys.stdout.flush()  # here, where a reader that has left is no error
+            return code
     except BadInputError as error:
         return complain(error, BAD_INPUT)
     except BrokenPipeError:  # what was to be written is written

@@ -73,6 +73,7 @@ SWITCH = {"APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true"}
 LINES = ["--data", "data.jsonl", "--column-mapping", "question=${data.question}"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "variables"),
     [(["pf", "flow", "test", "--flow", "."], {}), (["pf", "run", "create", "--flow", ".", *LINES], SWITCH)],
@@ -96,6 +97,7 @@ def test_a_command_that_lives_longer_than_15_seconds_looks_nothing_up_outside(
     assert set(look_ups.read_text().split()) <= {"127.0.0.1", "localhost"}
 
 
+@pytest.mark.long
 def test_the_documented_commands_record_a_run_and_open_its_page(server: ChatServer, tmp_path: Path) -> None:
     (commands,) = [block for block in documents.blocks("docs/promptflow.md", "sh") if "pf run visualize" in block]
     port, project = programs.free_port(), copy_of_project(tmp_path)

@@ -17,7 +17,7 @@ from tests.chat_server import ChatServer
 from tests.notebook import copy_of_project
 from tests.test_serving import server_sent_events
 
-pytestmark = [pytest.mark.slow, pytest.mark.promptflow]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.promptflow]
 
 
 def test_the_built_folder_installs_and_its_server_streams(server: ChatServer, tmp_path: Path) -> None:

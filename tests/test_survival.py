@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -110,11 +111,11 @@ def test_few_file_handles_make_fewer_requests_at_once_and_lose_nothing(desk: Des
 def test_what_a_killed_run_left_behind_is_removed_by_the_next(desk: Desk) -> None:
     desk.engine = "promptflow"
     desk.environment["MODEL_TIMEOUT_S"] = "30"
-    temporary = desk.folder / "tmp"
-    desk.environment["TMPDIR"] = str(temporary)
-    (temporary / f"{FOLDER_PREFIX}999999999-abc").mkdir(parents=True)
-    assert desk.run("--quiet")[0] == 0
-    assert list(temporary.glob(f"{FOLDER_PREFIX}*")) == []
+    with TemporaryDirectory(dir="/tmp") as temporary:  # short, as the names of sockets have to be
+        desk.environment["TMPDIR"] = temporary
+        (Path(temporary) / f"{FOLDER_PREFIX}999999999-abc").mkdir()
+        assert desk.run("--quiet")[0] == 0
+        assert list(Path(temporary).iterdir()) == []
 
 
 def test_two_runs_at_once_in_one_folder_leave_each_other_and_the_persons_flow_file_alone(desk: Desk) -> None:

@@ -24,7 +24,9 @@ def exit_code_of(main: Callable[[], int | None], name: str) -> int:
     """
     speak_plainly()
     try:
-        return main() or WELL
+        code = main() or WELL
+        sys.stdout.flush()  # here, where a reader that has left is no error
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
