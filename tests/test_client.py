@@ -81,6 +81,7 @@ def test_one_flow_is_called_from_several_threads_with_a_loop_each(server: ChatSe
     assert answers == ["Hello there."] * 8
 
 
+@pytest.mark.slow
 def test_a_hundred_chats_are_in_flight_at_once(server: ChatServer) -> None:
     from flow import ChatFlow
 

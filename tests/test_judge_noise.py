@@ -84,6 +84,7 @@ def test_it_is_told_in_one_sentence_in_the_table_and_in_the_report(
     assert sentence in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_the_batch_asks_as_often_as_votes_says_and_resumes_with_as_many(server: ChatServer, tmp_path: Path) -> None:
     desk, replies = Desk(tmp_path, server, 3), iter("34544544554455445544554455")
 

@@ -216,6 +216,7 @@ def test_a_line_of_20_megabytes_takes_a_few_times_its_size(tmp_path: Path) -> No
     assert int(run.stdout) * 1024 < 4 * path.stat().st_size  # 2.6 when this was written
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_lines_take_memory_by_their_length_and_no_more(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     with path.open("w") as file:

@@ -120,6 +120,7 @@ def ask_all(model: Model, count: int) -> list[str]:
     return asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_in_a_batch_a_request_is_refused_as_often_as_it_takes(server: ChatServer) -> None:
     soon = [("retry-after-ms", "20"), ("retry-after", "60")]
     server.script = [Status(429, "slow down", headers=soon)] * 6  # more often than the client would try
@@ -166,6 +167,7 @@ def test_a_refused_request_leaves_its_place_to_others_while_it_waits(server: Cha
     assert came == ["b", "c", "d", "a"]
 
 
+@pytest.mark.slow
 def test_a_service_that_answers_few_at_once_is_asked_for_few_and_no_request_fails(server: ChatServer) -> None:
     def act(_: object) -> Answer | Status:
         return Answer(first_s=0.1) if server.in_flight <= 4 else Status(429, "slow down")
@@ -192,6 +194,7 @@ assert asyncio.run(main()) == ["Hello there."] * 100
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 @pytest.mark.parametrize(
     ("when", "said"),
