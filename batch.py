@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
@@ -82,17 +82,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def prepared(engine: Engine, options: RunOptions) -> Plan:
     """Check all that the run needs, and open its folder. Raises BadInputError; nothing has been sent then."""
-    try:
+    with errors_as_bad_input():
         engine.read()
         thresholds = parse_thresholds(options.fail_under, engine.names)
         baseline = read_rows(options.baseline) if options.baseline else None
         labels = read_labels(options.labels) if options.labels else None
         plan = Plan(options, ChatFlow(), EvalFlow(votes=options.votes), thresholds, baseline, labels)
         engine.open(plan.chat_flow, plan.eval_flow)
-    except OSError as error:
-        raise BadInputError(told(error)) from error
-    except ValueError as error:
-        raise BadInputError(str(error)) from error
     for finding in (*engine.findings, *engine.notices):
         print(f"batch.py: {shown_whole(finding)}", file=sys.stderr)
     return plan
@@ -100,13 +96,20 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
 
 def print_estimate(options: RunOptions) -> int:
     """Print what the run would take; nothing is sent. Raises BadInputError."""
-    try:
+    with errors_as_bad_input():
         print(estimated(options, ChatFlow(), EvalFlow(votes=options.votes)))
+    return ALL_WELL
+
+
+@contextmanager
+def errors_as_bad_input() -> Iterator[None]:
+    """Turn what goes wrong before anything is sent into BadInputError, whose message alone is shown."""
+    try:
+        yield
     except OSError as error:
         raise BadInputError(told(error)) from error
     except ValueError as error:
         raise BadInputError(str(error)) from error
-    return ALL_WELL
 
 
 def run(engine: Engine, plan: Plan) -> int:

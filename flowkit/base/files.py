@@ -39,6 +39,14 @@ def make_folder(path: Path) -> None:
         raise OSError(code, os.strerror(code), str(obstacle)) from None
 
 
+def set_aside(path: Path) -> Path:
+    """Give a file or folder another name, which no other has, and return it: journal.previous.jsonl, for instance."""
+    number = 1
+    while (aside := path.with_name(f"{path.stem}.previous{'' if number == 1 else f'-{number}'}{path.suffix}")).exists():
+        number += 1
+    return path.replace(aside)
+
+
 def told(error: OSError) -> str:
     """Return what happened to which file, in one line: "out/metrics.json: No space left on device"."""
     words = error.strerror or str(error) or type(error).__name__

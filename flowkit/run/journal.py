@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from flowkit.base.files import set_aside
 from flowkit.base.json_text import JsonObject
 from flowkit.base.text import clean
 from flowkit.data.records import JournalEntry, plain, record
@@ -31,11 +32,9 @@ class Journal:
         self.finished: dict[str, JournalEntry] = {}
         self.former: dict[str, JsonObject] = {}
         self.earlier: list[JournalEntry] = []
-        if resume:
-            self._read()
+        torn = resume and self._read()
         path.parent.mkdir(parents=True, exist_ok=True)
         self.set_aside = None if resume else _set_aside(path)
-        torn = resume and path.read_bytes()[-1:] not in (b"", b"\n")
         self._file: IO[bytes] = path.open("ab" if resume else "wb")
         if torn:
             self._file.write(b"\n")
@@ -58,7 +57,9 @@ class Journal:
         with suppress(OSError):  # a full disk has been reported, line by line
             self._file.close()
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Read what is there; say whether the last line has no end."""
+        line = b"\n"
         with self.path.open("rb") as lines:
             for line in lines:
                 try:
@@ -73,13 +74,9 @@ class Journal:
                 self.earlier.append(entry)
                 if entry.verdict is None or entry.verdict.score is not None:
                     self.finished[entry.key] = entry
+        return not line.endswith(b"\n")
 
 
 def _set_aside(path: Path) -> Path | None:
-    """Give an earlier journal another name: it may hold what has been paid for."""
-    if not path.is_file() or not path.stat().st_size:
-        return None
-    number = 1
-    while (aside := path.with_suffix(f".previous{'' if number == 1 else f'-{number}'}.jsonl")).exists():
-        number += 1
-    return path.replace(aside)
+    """Keep an earlier journal under another name: it may hold what has been paid for."""
+    return set_aside(path) if path.is_file() and path.stat().st_size else None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flowkit.base.errors import BadInputError
+from flowkit.base.files import set_aside
 from flowkit.run.keys import tasks_of
 from flowkit.run.shards import Shard
 
@@ -27,9 +28,9 @@ def make_room(folder: Path, new: Path, shards: int, chat_flow: Any, *, resume: b
     if resume and not journals.is_dir():
         raise BadInputError(f"{journals}: no run on Ray to go on with; start one with --out {folder}")
     if journals.is_dir() and not resume:
-        aside = _set_aside(journals)
+        aside = set_aside(journals)
     elif journals.is_dir() and not _same_lines(folder, new, shards):
-        aside = _set_aside(journals)
+        aside = set_aside(journals)
         _redistribute(aside, folder, new, shards, chat_flow)
     journals.mkdir(exist_ok=True)
     for name in ("lines", "details"):
@@ -43,13 +44,6 @@ def make_room(folder: Path, new: Path, shards: int, chat_flow: Any, *, resume: b
 def _same_lines(folder: Path, new: Path, shards: int) -> bool:
     files = [(Shard(folder, number).file("lines"), Shard(new, number).file("lines")) for number in range(shards)]
     return all(old.is_file() and filecmp.cmp(old, now, shallow=False) for old, now in files)
-
-
-def _set_aside(journals: Path) -> Path:
-    number = 1
-    while (aside := journals.with_name(f"journal.previous{'' if number == 1 else f'-{number}'}")).exists():
-        number += 1
-    return journals.replace(aside)
 
 
 def _redistribute(old: Path, folder: Path, new: Path, shards: int, chat_flow: Any) -> None:
