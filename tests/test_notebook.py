@@ -71,10 +71,10 @@ def test_the_page_of_its_last_step_shows_lines_verdicts_and_tokens(
     service = [sys.executable, "-m", "promptflow._cli.pf", "service", "start", "--debug", "--port", str(port)]
     with programs.running(service, folder, clean_environment(home), lambda: programs.answers(port, "/heartbeat")):
         page.goto(f"http://localhost:{port}/v1.0/ui/traces/?#run={','.join(names)}")
+        rows = page.get_by_role("row").filter(has_text="ChatFlow")
+        expect(rows).to_have_count(3, timeout=60_000)
         for title in ("Total tokens", "correctness", "consise"):
             expect(page.get_by_text(title, exact=True).first).to_be_visible(timeout=60_000)
-        rows = page.get_by_role("row").filter(has_text="ChatFlow")
-        expect(rows).to_have_count(3)
         row = rows.filter(has_text="How many questions did user ask?")
         expect(row).to_contain_text("You asked 1 question before this one.")
         expect(row).to_contain_text("the answer has the number 1.")
