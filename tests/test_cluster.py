@@ -71,14 +71,26 @@ def some_fail(body: dict[str, Any]) -> Act:
     return VERDICT
 
 
+def labelled(desk: Desk, out: str) -> Iterator[dict[str, Any]]:
+    """Yield what a person who gives everything a 3 says of the sample's pairs."""
+    answers = {row["line"]: row["answer"] for row in desk.rows(out)}
+    for pair in json.loads((desk.folder / out / "sample.json").read_text())["pairs"]:
+        statement = {"answer": answers[pair["line"]], "statement": STATEMENTS[pair["name"]], "score": 3}
+        yield {**statement, "line": pair["line"], "name": pair["name"], "run": "any", "chosen": "sample"}
+
+
 @pytest.mark.parametrize("shape", ["jsonl", "parquet"])
 def test_the_results_are_those_of_a_run_here(shape: str, desk: Desk) -> None:
     data = desk.folder / f"data.{shape}"
     if shape == "parquet":
         in_parquet(data, [json.loads(line) for line in (desk.folder / "data.jsonl").read_text().splitlines()])
     desk.server.usual = some_fail
+    desk.environment["OPENAI_MODEL"] = "gpt-4o-mini"  # it has a price
     assert desk.run("--quiet", "--out", "here")[0] == 3
-    code, printed = desk.run(*ON_RAY, "--data", data.as_uri(), "--format", shape)
+    labels = desk.folder / "labels.jsonl"
+    labels.write_text("".join(json.dumps(label) + "\n" for label in labelled(desk, "here")))
+    assert desk.run("--quiet", "--resume", "here", "--labels", "labels.jsonl")[0] == 3
+    code, printed = desk.run(*ON_RAY, "--data", data.as_uri(), "--format", shape, "--labels", "labels.jsonl")
     assert code == 3, printed
     assert "24 x BadRequestError" in printed
     here, there = desk.rows("here"), desk.rows()
@@ -90,6 +102,10 @@ def test_the_results_are_those_of_a_run_here(shape: str, desk: Desk) -> None:
         del each["run"], each["timing"]
     assert figures[0] == figures[1]
     assert list(figures[0]) == list(figures[1])
+    assert figures[0]["cost_usd"] == pytest.approx(sum(row.get("cost_usd") or 0 for row in there))
+    assert figures[0]["human_labels_short"] > 50
+    samples = [json.loads((desk.folder / out / "sample.json").read_text())["pairs"] for out in ("here", "out")]
+    assert samples[0] == samples[1]
     assert (desk.folder / "out" / "report.html").stat().st_size > 10_000
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -23,9 +24,10 @@ pytestmark = pytest.mark.slow
 
 
 def batch(folder: Path, *arguments: str) -> str:
-    """Run batch.py offline in that folder and return what it prints."""
+    """Run batch.py offline in that folder, as a job of GitHub, and return what it prints."""
     command = [sys.executable, str(PROJECT / "batch.py"), "--data", "lines.jsonl", "--quiet", *arguments]
-    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=120)
+    environment = {**os.environ, "GITHUB_STEP_SUMMARY": "summary.md"}
+    done = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True, timeout=120)
     return done.stdout
 
 
@@ -78,6 +80,7 @@ def test_twelve_pairs_labelled_by_keyboard_correct_the_mean(tmp_path: Path, page
     assert figures["human_labels_colour"] == 12
     assert figures["human_ci95_low_colour"] < figures["human_colour"] < figures["human_ci95_high_colour"]
     assert "12 of 14" in printed
+    assert f"| colour | {figures['human_colour']:.2f} | " in (tmp_path / "summary.md").read_text()
     assert json.loads((tmp_path / "out" / "sample.json").read_text()) == sample
     assert opened(page, tmp_path / "out" / "report.html") == []
     cells = page.get_by_role("row", name="colour").first.inner_text()

@@ -37,14 +37,24 @@ def _summary(figures: Figures, gate: Gate) -> Iterable[str]:
     yield "| --- | ---: | ---: | ---: |"
     for name, mean in figures.statements.items():
         middle = "-" if mean.mean is None else f"{mean.mean:.2f}"
-        interval = "-" if mean.ci95 is None else f"{mean.ci95[0]:.2f} to {mean.ci95[1]:.2f}"
-        yield f"| {_cell(name)} | {middle} | {interval} | {mean.scored} of {mean.scored + mean.unscored} |"
+        yield f"| {_cell(name)} | {middle} | {_interval(mean.ci95)} | {mean.scored} of {mean.scored + mean.unscored} |"
+    if figures.human:
+        yield ""
+        yield "| statement | people's mean | 95 % interval | labels |"
+        yield "| --- | ---: | ---: | ---: |"
+        for name, human in figures.human.items():
+            labels = f"{human.labels} of {human.lines}"
+            yield f"| {_cell(name)} | {human.mean:.2f} | {_interval(human.ci95)} | {labels} |"
     if gate.checks:
         yield ""
         yield "| asked of the run | outcome |"
         yield "| --- | --- |"
         for check in gate.checks:
             yield f"| {_cell(check.line.rpartition(': ')[0])} | {check.outcome} |"
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return "-" if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
 
 
 def _cell(text: str) -> str:
