@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +30,19 @@ def free_port() -> int:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         return int(unused.getsockname()[1])
+
+
+def give_port(home: Path) -> int:
+    """Note a free port for the service of that home, as promptflow does, and return it.
+
+    promptflow notes 23333 unless somebody listens there already; of two homes whose services start at the same moment,
+    one then records what belongs to the other.
+    """
+    executable, port = Path(sys.executable.lower()), free_port()
+    noted = home / ".promptflow" / "pfs" / f"bin_{hashlib.sha1(executable.as_posix().encode()).hexdigest()}_pfs.port"
+    noted.parent.mkdir(parents=True)
+    noted.write_text(f"service:\n  port: {port}\n")
+    return port
 
 
 @contextmanager
