@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.chat_server import Answer, ChatServer
-from tests.desk import Desk, healthy
+from tests.desk import PROJECT, Desk, healthy
 
 pytestmark = [pytest.mark.slow]
 
@@ -75,6 +79,25 @@ def test_promptflow_without_a_home_is_told_before_anything_is_sent(desk: Desk) -
     assert (code, desk.server.requests) == (2, [])
     assert "/proc/none: promptflow needs this folder and cannot write there" in printed
     assert desk.run("--quiet")[0] == 0
+
+
+@pytest.mark.promptflow
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or os.geteuid() != 0, reason="only root can mount folders read-only"
+)
+def test_promptflow_without_semaphores_is_told_before_anything_is_sent(desk: Desk) -> None:
+    read_only = f"mount -t tmpfs -o ro tmpfs /dev/shm && exec {sys.executable} {PROJECT / 'batch.py'} --quiet"
+    found = []
+    for engine in ("promptflow", "local"):
+        command = ["unshare", "--mount", "bash", "-c", f"{read_only} --engine {engine}"]
+        done = subprocess.run(command, cwd=desk.folder, env=desk.environment, capture_output=True, text=True)
+        found.append((done.returncode, len(desk.server.requests), done.stderr))
+    if any("mount" in said for _, _, said in found):
+        pytest.skip(f"this machine mounts nothing: {found}")
+    (code, sent, said), here = found
+    assert (code, sent) == (2, 0)
+    assert "needs semaphores between processes, and there are none: Read-only file system; make /dev/shm" in said
+    assert here[:2] == (0, 9)
 
 
 ESCAPES = "\x1b]0;owned\x07\x1b[31mred\x9b2J"

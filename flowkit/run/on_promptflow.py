@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from flowkit.base.json_text import JsonObject
 from flowkit.bridge.entry import AnswerEntry, JudgeEntry, Work
-from flowkit.bridge.home import check_home
+from flowkit.bridge.needs import check_machine
 from flowkit.bridge.runs import run_lines
 from flowkit.bridge.service import without_new_service
 from flowkit.data.records import plain
@@ -28,7 +28,7 @@ class PromptflowEngine(LocalEngine):
 
     def read(self) -> None:
         """Read the lines."""
-        check_home()
+        check_machine()
         super().read()
 
     def work(self) -> None:
