@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import sys
 import time
+import tracemalloc
 import timeit
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowkit.prompt.tokens import LONGEST_RUN, count_tokens, load_vocabulary
+from flowkit.prompt.tokens import PIECE, count_tokens, load_vocabulary
 
 PROJECT = Path(__file__).absolute().parent.parent
 MODEL_OF = {"o200k_base": "gpt-4o", "cl100k_base": "gpt-4"}
@@ -117,16 +118,26 @@ def test_a_million_blanks_can_be_counted(unit: str, model: str) -> None:
     assert len(text) / 130 < count_tokens(text, model) <= len(text.encode())
 
 
-def test_cutting_a_run_of_blanks_adds_a_token_at_the_most() -> None:
-    text = "Before" + " " * (LONGEST_RUN + 1000) + "after."  # tiktoken itself can take that much
+def test_a_cut_elsewhere_than_between_words_adds_a_token_at_the_most() -> None:
+    text = "Before" + " " * (PIECE + 1000) + "after."  # tiktoken itself can take that much
     assert 0 <= count_tokens(text, "gpt-4o") - counted_by_tiktoken(text, "o200k_base") <= 1
 
 
 @pytest.mark.parametrize("vocabulary", MODEL_OF)
-def test_a_long_text_without_such_runs_is_counted_to_the_token(vocabulary: str) -> None:
-    text = MIXED * (LONGEST_RUN // len(MIXED) + 1) + " " * 999 + "\n"
-    assert len(text) > LONGEST_RUN
+def test_a_long_text_that_is_cut_between_words_is_counted_to_the_token(vocabulary: str) -> None:
+    text = MIXED * (3 * PIECE // len(MIXED) + 1) + " " * 999 + "\n"
     assert count_tokens(text, MODEL_OF[vocabulary]) == counted_by_tiktoken(text, vocabulary)
+
+
+def test_counting_a_long_text_takes_less_memory_than_the_text() -> None:
+    text = "word " * (10 * PIECE // 5)
+    load_vocabulary("gpt-4o")
+    tracemalloc.start()
+    try:
+        count_tokens(text, "gpt-4o")
+        assert tracemalloc.get_traced_memory()[1] < len(text)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("unit", [" ", "\n", "a", " \n", "<|endoftext|>"])
