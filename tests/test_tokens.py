@@ -9,8 +9,8 @@ import secrets
 import subprocess
 import sys
 import time
-import tracemalloc
 import timeit
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
