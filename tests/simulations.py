@@ -181,7 +181,7 @@ def main(runs: int = 4000) -> None:
         for pairs in COMPARED_SIZES
     ]
     print(f"\n% of {runs // 2:,} comparisons of equal flows that name any statement, by pairs and statements\n")
-    print(table(["pairs", *(f"{count} statements" for count in STATEMENTS)], found))
+    print(table(["pairs", *(f"{count} statement{'s' * (count > 1)}" for count in STATEMENTS)], found))
     power = 100 * falls_found(100, 0.25, runs // 2)
     print(f"\nA true fall of 0.25 at 100 pairs is found in {power:.1f} % of the runs.")
     print_corrections(runs // 2)
