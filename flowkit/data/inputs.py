@@ -7,6 +7,7 @@ from typing import Any
 
 from flowkit.base.json_text import JsonObject, read_json
 from flowkit.base.text import check_text, is_nothing, shown
+from flowkit.prompt.history import read_history
 from flowkit.prompt.prompty import Prompt
 
 OF_EVERY_LINE = ("question", "chat_history")  # what a chat prompt is given anyway
@@ -31,7 +32,7 @@ def read_inputs(fields: JsonObject, prompt: Prompt) -> JsonObject:
     Raises TypeError or ValueError that names the first one that is missing, or of another kind than declared.
     """
     for name in OF_EVERY_LINE:
-        if not is_absent(fields.get(name)) and name not in prompt.inputs:
+        if name not in prompt.inputs and (name == "question" or read_history(fields.get(name))):
             raise ValueError(f"{name!r} is no input of {prompt.file}, so the answer could not heed it")
     found = {name: fields[name] for name in own_inputs(prompt) if not is_absent(fields.get(name))}
     for name in own_inputs(prompt):
