@@ -275,6 +275,9 @@ def test_promptflows_commands_fill_an_input_that_was_added_to_chat_prompty(
         ("model: {parameters: {timeout: 5}}", "parameters: timeout cannot be done: set MODEL_TIMEOUT_S"),
         ("model: {parameters: {extra_body: {}}}", "parameters: extra_body cannot be done"),
         ("model: {parameters: {seed: '${env:SEED}'}}", "parameters: seed: '${env:SEED}' cannot be done"),
+        ("model: gpt-4o", "model must have keys of its own, got 'gpt-4o'"),
+        ("model: {parameters: [1]}", "model: parameters must have keys of its own"),
+        ("inputs: [question]", "inputs must have keys of its own"),
         ("outputs: {a: {type: string}}\nmodel: {parameters: {response_format: {type: json_object}}}", "outputs cannot"),
     ],
 )

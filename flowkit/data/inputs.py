@@ -34,7 +34,7 @@ def read_inputs(fields: JsonObject, prompt: Prompt) -> JsonObject:
     for name in OF_EVERY_LINE:
         if name not in prompt.inputs and (name == "question" or read_history(fields.get(name))):
             raise ValueError(f"{name!r} is no input of {prompt.file}, so the answer could not heed it")
-    found = {name: fields[name] for name in own_inputs(prompt) if not is_absent(fields.get(name))}
+    found = {name: fields[name] for name in own_inputs(prompt) if not _is_absent(fields.get(name))}
     for name in own_inputs(prompt):
         if name not in found and name not in prompt.defaults:
             columns = ", ".join(map(shown, fields))
@@ -44,7 +44,7 @@ def read_inputs(fields: JsonObject, prompt: Prompt) -> JsonObject:
     return {name: _checked(value, name, prompt.types.get(name, "")) for name, value in found.items()}
 
 
-def is_absent(value: Any) -> bool:
+def _is_absent(value: Any) -> bool:
     """Tell whether a line has no such value: a text is one, unless it is blank."""
     return not value.strip() if isinstance(value, str) else is_nothing(value)
 

@@ -17,6 +17,7 @@ from flowkit.prompt.prompty import Prompt
 
 COUNTED_MARK = "0a1b2c3d4e5f6a7b"  # takes as many tokens as a mark can: one for each character
 NEARLY = 20  # characters
+MESSAGE_TOKENS = 10  # more than a message takes beside its text
 NO_TEXT = {"role": "assistant", "content": ""}
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ async def fitted(asked: Asked, context: Context, model_name: str, max_total_toke
         """Return the tokens that such a prompt leaves, below 0 where it does not fit."""
         return room - await prompt_tokens(asked.messages(shown, COUNTED_MARK), model_name)
 
-    if await left(context) >= 0:
+    if _most_tokens(asked.messages(context)) <= room or await left(context) >= 0:
         return context
     messages, context = (
         context.chat_history,
@@ -99,6 +100,11 @@ async def _with_start_of_reference(context: Context, left: Callable[[Context], A
         else:
             too_long = middle
     return cut(fits)
+
+
+def _most_tokens(messages: list[Message]) -> int:
+    """Return more tokens than the messages can have, without counting: a token is a byte at least."""
+    return sum(len(message["content"].encode()) + MESSAGE_TOKENS for message in messages)
 
 
 def _quotable(example: JsonObject) -> JsonObject:

@@ -27,20 +27,27 @@ def check_head(head: JsonObject, file: str) -> None:
 
     Only names are checked, and values of which one alone can be done.
     """
-    for key, why in _refusals(head):
+    model = head.get("model") or {}
+    parameters = model.get("parameters") if isinstance(model, dict) else None
+    for name, part in {
+        "model": model,
+        "model: parameters": parameters or {},
+        "inputs": head.get("inputs") or {},
+    }.items():
+        if not isinstance(part, dict):
+            raise ValueError(f"{file}: {name} must have keys of its own, got {shown(part)}")
+    for key, why in _refusals(head, model, parameters or {}):
         raise ValueError(f"{file}: {key} cannot be done: {why}; take it out")
 
 
-def _refusals(head: JsonObject) -> Iterator[tuple[str, str]]:
-    model = head.get("model") or {}
-    parameters = model.get("parameters") or {}
+def _refusals(head: JsonObject, model: JsonObject, parameters: JsonObject) -> Iterator[tuple[str, str]]:
     if (engine := head.get("template", "jinja2")) != "jinja2":
         yield f"template: {shown(engine)}", "templates are Jinja's"
     if (api := model.get("api", "chat")) != "chat":
         yield f"model: api: {shown(api)}", "only chat is asked"
     if (response := model.get("response", "first")) != "first":
         yield f"model: response: {shown(response)}", ONE_TEXT
-    if head.get("outputs") and (parameters.get("response_format") or {}).get("type") == "json_object":
+    if head.get("outputs") and parameters.get("response_format") == {"type": "json_object"}:
         yield "outputs", f"{ONE_TEXT}, and picks nothing out of its JSON"
     if (count := parameters.get("n")) not in (None, 1):
         yield f"parameters: n: {shown(count)}", ONE_TEXT

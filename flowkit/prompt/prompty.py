@@ -76,6 +76,7 @@ class Prompt:
             raise ValueError(f"{path.name} line {first_line + error.lineno - 1}: {error.message}") from None
         model, declared, sample = (head.get(part) or {} for part in ("model", "inputs", "sample"))
         configuration = model.get("configuration") or {}
+        declarations = {name: each for name, each in dict(declared).items() if isinstance(each, dict)}
         names = _names_in(parts[2])
         known = declared or (sample if isinstance(sample, dict) else {}) or sorted(names)
         return cls(
@@ -85,12 +86,12 @@ class Prompt:
             inputs=tuple(known),
             digest=hashlib.sha256(content.encode()).hexdigest()[:12],
             is_declared=bool(declared),
-            defaults={name: each["default"] for name, each in dict(declared).items() if "default" in (each or {})},
+            defaults={name: each["default"] for name, each in declarations.items() if "default" in each},
             models={name: configuration[name] for name in ("model", "azure_deployment") if configuration.get(name)},
             first_line=first_line,
             file=path.name,
             used=frozenset(names.intersection(known)),
-            types={name: each["type"] for name, each in dict(declared).items() if "type" in (each or {})},
+            types={name: str(each["type"]) for name, each in declarations.items() if "type" in each},
         )
 
     @property
