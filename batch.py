@@ -86,11 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def prepared(engine: Engine, options: RunOptions) -> Plan:
     """Check all that the run needs, and open its folder. Raises BadInputError; nothing has been sent then."""
     with errors_as_bad_input():
-        engine.read(
-            Prompts(
-                Prompt.load(options.chat_prompt or flow.PROMPT), Prompt.load(options.judge_prompt or check_list.PROMPT)
-            )
-        )
+        engine.read(prompts_of(options))
         thresholds = parse_thresholds(options.fail_under, engine.names)
         baseline = read_rows(options.baseline) if options.baseline else None
         labels = read_labels(options.labels) if options.labels else None
@@ -108,8 +104,14 @@ def print_estimate(options: RunOptions) -> int:
     return ALL_WELL
 
 
+def prompts_of(options: RunOptions) -> Prompts:
+    """Return the prompts, before there is a model. Raises OSError or ValueError for a file that cannot be used."""
+    files = options.chat_prompt or flow.PROMPT, options.judge_prompt or check_list.PROMPT
+    return Prompts(*map(Prompt.load, files))
+
+
 def flows_of(options: RunOptions) -> tuple[ChatFlow, EvalFlow]:
-    """Return what answers and what judges. Raises OSError or ValueError for a prompt or a model that cannot be used."""
+    """Return what answers and what judges. Raises ValueError for a model that cannot be used."""
     chat_prompt, judge_prompt = (str(path) if path else None for path in (options.chat_prompt, options.judge_prompt))
     return ChatFlow(prompt=chat_prompt), EvalFlow(votes=options.votes, prompt=judge_prompt)
 

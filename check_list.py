@@ -99,8 +99,7 @@ class EvalFlow:
     ) -> dict[str, dict[str, Any]]:
         """Do the same on the running event loop."""
         named, context = read_statements(statements), Context.read(question, chat_history, reference)
-        shown = {name: value for name, value in context.named().items() if value}
-        with tracing.span("EvalFlow", "Function", {"answer": answer, "statements": named, **shown}) as span:
+        with tracing.span("EvalFlow", "Function", {"answer": answer, "statements": named, **context.given()}) as span:
             verdicts = await together(self.verdict(answer, each, context, span) for each in named.values())
             results = {name: plain(verdict) for name, verdict in zip(named, verdicts, strict=True)}
             tracing.record_output(span, results)

@@ -65,8 +65,7 @@ async def judge(
     """
     check_text(asked.answer, "answer")
     check_text(asked.statement, "statement")
-    shown = {name: value for name, value in context.named().items() if value}
-    inputs = {"answer": asked.answer, "statement": asked.statement, **shown}
+    inputs = {"answer": asked.answer, "statement": asked.statement, **context.given()}
     with tracing.span("check", "Function", inputs, parent) as span:
         paid = paid if paid is not None else []
         readings = await together(_reading(model, asked, context, paid, span) for _ in range(votes))

@@ -56,8 +56,12 @@ class Context:
         """Return what there is to show, by the names of the prompt's inputs."""
         return {"question": self.question, "chat_history": self.chat_history, "reference": self.reference}
 
+    def given(self) -> dict[str, str | list[Message]]:
+        """Return the same without what there is none of."""
+        return {name: value for name, value in self.named().items() if value}
+
     def __bool__(self) -> bool:
-        return any(self.named().values())
+        return bool(self.given())
 
 
 NOTHING_ELSE = Context()

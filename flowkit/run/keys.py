@@ -47,7 +47,7 @@ def verdict_key(task: Task, answer: str, statement: str, eval_flow: Any) -> str:
     What the judge is shown besides is part of it; a judge's prompt that shows nothing else has the keys of before.
     """
     shown = Context.of(task.line).used_by(eval_flow.prompt)
-    return key_of("verdict", task.key, answer, statement, eval_flow.fingerprint, *([shown.named()] if shown else []))
+    return key_of("verdict", task.key, answer, statement, eval_flow.fingerprint, *([shown.given()] if shown else []))
 
 
 def key_of(*parts: Any) -> str:

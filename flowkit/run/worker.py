@@ -80,7 +80,7 @@ class LineWorker:
         texts = dict.fromkeys(task.line.statements.values())
         missing = [text for text in texts if self._verdict_of(task, text) is None]
         if missing:
-            shown = Context.of(task.line).used_by(self._eval_flow.prompt).named()
+            shown = Context.of(task.line).used_by(self._eval_flow.prompt).given()
             inputs = {"answer": answer.text, "statements": task.line.statements, **shown}
             with tracing.span("EvalFlow", "Function", inputs) as span:
                 await asyncio.gather(*(self._judge_one(task, answer.text, text, span) for text in missing))
