@@ -118,6 +118,21 @@ def test_a_column_fills_an_input_and_another_value_asks_again(at_server: ChatSer
     }
 
 
+def test_another_reference_asks_the_judge_again_and_statements_about_it_need_one(
+    at_server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_tone(tmp_path)
+    row = {"question": "What?", "tone": "dry", "statements": {"agrees": "It agrees with the reference."}}
+    assert batch.main(lines(tmp_path, {**row, "reference": "So."})) == 0
+    assert "statement" not in capsys.readouterr().err
+    assert rows_of(tmp_path)[0]["reference"] == "So."
+    at_server.requests.clear()
+    assert batch.main([*lines(tmp_path, {**row, "reference": "Not so."}), "--resume", "out"]) == 0
+    assert ["Not so." in str(seen.messages) for seen in at_server.requests] == [True]
+    assert batch.main([*lines(tmp_path, row), "--resume", "out"]) == 0
+    assert "speaks of what was expected, which the judge does not see" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("row", "error"),
     [

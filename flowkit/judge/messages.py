@@ -67,10 +67,8 @@ async def fitted(asked: Asked, context: Context, model_name: str, max_total_toke
 
     if _most_tokens(asked.messages(context)) <= room or await left(context) >= 0:
         return context
-    messages, context = (
-        context.chat_history,
-        replace(context, chat_history=[], history_dropped=len(context.chat_history)),
-    )
+    messages = context.chat_history
+    context = replace(context, chat_history=[], history_dropped=len(messages))
     if (free := await left(context)) >= 0:
         one, two = [free - await left(replace(context, chat_history=[NO_TEXT] * count)) for count in (1, 2)]
         around = two - one  # what the prompt puts around each message; the rest of `one` stands before the first

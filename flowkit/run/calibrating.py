@@ -96,8 +96,8 @@ def _judged(labels: Sequence[Label], eval_flow: Any, journal: Journal, at_once: 
 def _task(label: Label) -> Task:
     named = {label.statement: label.statement}
     line = Line(label.number, label.question or "", [], named, label.reference)
-    shown = [each for each in (label.question, label.reference) if each]
-    return Task(line, key_of("label", label.answer, label.statement, *shown))
+    shown = [label.question, label.reference]
+    return Task(line, key_of("label", label.answer, label.statement, *(shown if any(shown) else [])))
 
 
 def _given(text: str) -> Answer:
