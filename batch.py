@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
 
+import check_list
+import flow
 from check_list import EvalFlow
 from flow import ChatFlow
 from flowkit.base.errors import BadInputError
@@ -24,11 +26,12 @@ from flowkit.data.records import DataInfo, Row, RunInfo
 from flowkit.data.rows import read_rows
 from flowkit.model.configuration import is_offline
 from flowkit.model.token_factor import factor_of
+from flowkit.prompt.prompty import Prompt
 from flowkit.report.github import print_annotations, write_summary
 from flowkit.report.html import write_page
 from flowkit.report.junit import write_junit
 from flowkit.report.terminal import print_comparison, print_failures, print_figures, print_rows
-from flowkit.run.engines import Engine, Result, engine_for
+from flowkit.run.engines import Engine, Prompts, Result, engine_for
 from flowkit.run.estimate import estimated
 from flowkit.run.interruption import StoppedError
 from flowkit.run.options import RunOptions, read_options, resume_command
@@ -83,11 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def prepared(engine: Engine, options: RunOptions) -> Plan:
     """Check all that the run needs, and open its folder. Raises BadInputError; nothing has been sent then."""
     with errors_as_bad_input():
-        engine.read()
+        engine.read(prompts_of(options))
         thresholds = parse_thresholds(options.fail_under, engine.names)
         baseline = read_rows(options.baseline) if options.baseline else None
         labels = read_labels(options.labels) if options.labels else None
-        plan = Plan(options, ChatFlow(), EvalFlow(votes=options.votes), thresholds, baseline, labels)
+        plan = Plan(options, *flows_of(options), thresholds, baseline, labels)
         engine.open(plan.chat_flow, plan.eval_flow)
     for finding in (*engine.findings, *engine.notices):
         print(f"batch.py: {shown_whole(finding)}", file=sys.stderr)
@@ -97,8 +100,20 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
 def print_estimate(options: RunOptions) -> int:
     """Print what the run would take; nothing is sent. Raises BadInputError."""
     with errors_as_bad_input():
-        print(estimated(options, ChatFlow(), EvalFlow(votes=options.votes)))
+        print(estimated(options, *flows_of(options)))
     return ALL_WELL
+
+
+def prompts_of(options: RunOptions) -> Prompts:
+    """Return the prompts, before there is a model. Raises OSError or ValueError for a file that cannot be used."""
+    files = options.chat_prompt or flow.PROMPT, options.judge_prompt or check_list.PROMPT
+    return Prompts(*map(Prompt.load, files))
+
+
+def flows_of(options: RunOptions) -> tuple[ChatFlow, EvalFlow]:
+    """Return what answers and what judges. Raises ValueError for a model that cannot be used."""
+    chat_prompt, judge_prompt = (str(path) if path else None for path in (options.chat_prompt, options.judge_prompt))
+    return ChatFlow(prompt=chat_prompt), EvalFlow(votes=options.votes, prompt=judge_prompt)
 
 
 @contextmanager
@@ -151,7 +166,7 @@ def what_runs(plan: Plan) -> RunInfo:
         judged_by=eval_flow.model.name,
         votes=eval_flow.votes,
         offline=offline,
-        prompts={"chat.prompty": chat_flow.prompt.digest, "eval_checklist.prompty": eval_flow.prompt.digest},
+        prompts={prompt.file: prompt.digest for prompt in (chat_flow.prompt, eval_flow.prompt)},
         data=DataInfo(PurePath(data).name, digest_of(Path(data))),
         engine=plan.options.engine,
         prices=None if offline else table(),

@@ -12,23 +12,26 @@ from typing import IO, TypeVar
 
 from flowkit.base.errors import BadInputError
 from flowkit.base.json_text import JsonObject, read_json
-from flowkit.base.text import check_text, shown
+from flowkit.base.text import check_text, read_text, shown
+from flowkit.data.inputs import read_inputs
 from flowkit.data.records import Line
 from flowkit.data.statements import read_statements
 from flowkit.data.tables import rows_of_table
 from flowkit.prompt.history import checked, read_history
+from flowkit.prompt.prompty import Prompt
 
 T = TypeVar("T")
 EXAMPLE = '{"question": "What is Prompt flow?"}'
 
 
-def read_lines(path: Path) -> list[Line]:
+def read_lines(path: Path, prompt: Prompt | None = None) -> list[Line]:
     """Return the lines of a JSONL, CSV or TSV file, told by its suffix.
 
-    In a table, `chat_history` and `statements` are JSON text; blanks, null, NaN and None there are none. Raises
-    BadInputError for the first line that cannot be used, and for a file without any.
+    In a table, `chat_history` and `statements` are JSON text; blanks, null, NaN and None there are none.
+    prompt: whose own inputs are columns of the file.
+    Raises BadInputError for the first line that cannot be used, and for a file without any.
     """
-    return read_objects(path, _line, EXAMPLE)
+    return read_objects(path, _reader(prompt), EXAMPLE)
 
 
 def digest_of(path: Path) -> str | None:
@@ -55,9 +58,9 @@ def read_objects(path: Path, read: Callable[[int, JsonObject], T], example: str)
         raise BadInputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def lines_in(name: str, rows: Iterable[tuple[int, str | JsonObject]]) -> Iterator[Line]:
+def lines_in(name: str, rows: Iterable[tuple[int, str | JsonObject]], prompt: Prompt | None = None) -> Iterator[Line]:
     """Yield the lines of data that is called `name`, one after the other, for data that no memory holds."""
-    return objects_in(name, rows, _line, EXAMPLE)
+    return objects_in(name, rows, _reader(prompt), EXAMPLE)
 
 
 def objects_in(
@@ -124,7 +127,11 @@ def _object(text: str, example: str) -> JsonObject:
     return fields
 
 
-def _line(number: int, fields: JsonObject) -> Line:
+def _reader(prompt: Prompt | None) -> Callable[[int, JsonObject], Line]:
+    return lambda number, fields: _line(number, fields, prompt)
+
+
+def _line(number: int, fields: JsonObject, prompt: Prompt | None) -> Line:
     if "question" not in fields:
         raise ValueError(f"'question' is missing; the line has {', '.join(map(shown, fields)) or 'nothing'}")
     check_text(fields["question"], "'question'")
@@ -134,4 +141,6 @@ def _line(number: int, fields: JsonObject) -> Line:
         question=fields["question"],
         chat_history=[checked(message, position) for position, message in enumerate(history)],
         statements=read_statements(fields.get("statements")),
+        reference=read_text(fields.get("reference"), "reference"),
+        inputs=read_inputs(fields, prompt) if prompt else {},
     )

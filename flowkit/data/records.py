@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from flowkit.base.json_text import JsonObject
 from flowkit.prompt.history import Message
 
 T = TypeVar("T")
@@ -26,12 +27,15 @@ class Line:
     """One line of a data file: what is asked, after which history, and what the answer is judged by.
 
     number: 1 for the first line of the file, as an editor shows it; in a table, that of the row's last line.
+    reference: what a good answer says, for the judge. inputs: what the prompt's own inputs get.
     """
 
     number: int
     question: str
     chat_history: list[Message]
     statements: dict[str, str]
+    reference: str | None = field(default=None, metadata=OMIT_NONE)
+    inputs: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Verdict:
     votes, spread, flips: all scores, how far they differ, how many lie on the other side of the pass mark than the
         median; only where there are several.
     tokens: of all asks together, those without a readable reply too; None where the judge was not asked.
+    history_dropped, reference_dropped: how many messages of the history, the oldest, and how many characters of the
+        reference, the last, the judge was not shown for its token budget; only where there are any.
     """
 
     score: int | None
@@ -109,6 +115,8 @@ class Verdict:
     spread: int | None = field(default=None, metadata=OMIT_NONE)
     flips: int | None = field(default=None, metadata=OMIT_NONE)
     tokens: Tokens | None = field(default=None, metadata=OMIT_NONE)
+    history_dropped: int | None = field(default=None, metadata=OMIT_NONE)
+    reference_dropped: int | None = field(default=None, metadata=OMIT_NONE)
 
 
 @dataclass(frozen=True)
@@ -119,6 +127,7 @@ class Row:
     without an answer. verdicts: by the statement's name, as far as there are any; None where the line was not judged.
     error: why the line is not answered, or not judged in every statement; None for a finished line.
     cost_usd: of answer and verdicts, by the models' price list; only where their prices are known.
+    reference, inputs: those of `Line`; only where it has any.
     """
 
     line: int
@@ -135,6 +144,8 @@ class Row:
     statements: dict[str, str] = field(default_factory=dict)
     error: str | None = None
     cost_usd: float | None = field(default=None, metadata=OMIT_NONE)
+    reference: str | None = field(default=None, metadata=OMIT_NONE)
+    inputs: JsonObject | None = field(default=None, metadata=OMIT_NONE)
 
     @property
     def ending(self) -> str | None:

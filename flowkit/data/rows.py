@@ -17,8 +17,8 @@ from flowkit.data.records import Row, plain, record
 
 EXAMPLE = '{"question": "...", "statements": {}, "verdicts": {}}'
 NUMBERS = ("line", "history_dropped")
-TEXTS = ("question", "answer", "finish_reason", "model", "error")
-JSON_COLUMNS = ("chat_history", "tokens", "timing", "verdicts", "statements")
+TEXTS = ("question", "answer", "finish_reason", "model", "error", "reference")
+JSON_COLUMNS = ("chat_history", "tokens", "timing", "verdicts", "statements", "inputs")
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:

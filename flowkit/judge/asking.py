@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import secrets
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -17,11 +15,12 @@ from flowkit.base.scale import SCORES
 from flowkit.base.text import check_text
 from flowkit.data.records import Tokens, Verdict, plain
 from flowkit.data.usage import added, tokens_of
+from flowkit.judge.context import NOTHING_ELSE, Context
+from flowkit.judge.messages import Asked
 from flowkit.judge.reading import Reading, is_copied, median_of, parse, repeats_itself
 from flowkit.model.completion import complete_text
 from flowkit.model.configuration import Model
 from flowkit.prompt.history import Message
-from flowkit.prompt.prompty import Prompt
 
 T = TypeVar("T")
 FORM = {
@@ -52,38 +51,32 @@ PROBLEMS = {  # that are worth a second try, by `read_by`
 
 async def judge(
     model: Model,
-    prompt: Prompt,
-    answer: str,
-    statement: str,
-    examples: list[JsonObject],
+    asked: Asked,
     votes: int = 1,
     parent: Span | None = None,
     paid: list[Tokens] | None = None,
+    context: Context = NOTHING_ELSE,
 ) -> Verdict:
     """Return what `votes` judgements, made at the same time, say together.
 
     paid: gets the tokens of each reply when it comes; a request that fails later takes none of them away.
+    context: what is shown beside answer and statement; it fits (see `flowkit.judge.messages.fitted`).
     Raises `openai.APIError` for a request that fails: then nothing is known about the answer, and asking again helps.
     """
-    check_text(answer, "answer")
-    check_text(statement, "statement")
-    with tracing.span("check", "Function", {"answer": answer, "statement": statement}, parent) as span:
+    check_text(asked.answer, "answer")
+    check_text(asked.statement, "statement")
+    inputs = {"answer": asked.answer, "statement": asked.statement, **context.given()}
+    with tracing.span("check", "Function", inputs, parent) as span:
         paid = paid if paid is not None else []
-        inputs = _inputs(answer, statement, examples)
-        foreign = [
-            str(example.get("explanation", ""))
-            for example in examples
-            if (example.get("answer"), example.get("statement")) != (answer, statement)
-        ]
-        readings = await together(_reading(model, prompt, inputs, foreign, paid, span) for _ in range(votes))
-        verdict = replace(_verdict(readings, prompt.digest), tokens=added(paid))
+        readings = await together(_reading(model, asked, context, paid, span) for _ in range(votes))
+        verdict = replace(
+            _verdict(readings, asked.prompt.digest),
+            tokens=added(paid),
+            history_dropped=context.history_dropped or None,
+            reference_dropped=context.reference_dropped or None,
+        )
         tracing.record_output(span, plain(verdict))
     return verdict
-
-
-def messages_for(prompt: Prompt, answer: str, statement: str, examples: list[JsonObject]) -> list[Message]:
-    """Return what the judge is sent first, with a mark that is new each time, so that no answer closes its block."""
-    return _messages(prompt, _inputs(answer, statement, examples))
 
 
 def most_tokens(prompt: int, limit: int) -> tuple[int, int]:
@@ -106,15 +99,14 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
 
 
-async def _reading(
-    model: Model, prompt: Prompt, inputs: JsonObject, foreign: list[str], paid: list[Tokens], parent: Span
-) -> Reading:
+async def _reading(model: Model, asked: Asked, context: Context, paid: list[Tokens], parent: Span) -> Reading:
     """Ask; ask again once with a higher limit if the reply was cut, and once if it is no verdict otherwise.
 
-    foreign: explanations that belong to other answers. paid: gets the tokens of each ask.
+    paid: gets the tokens of each ask.
     """
-    messages = _messages(prompt, inputs)
-    parameters = {"response_format": SCHEMA, **prompt.parameters}
+    foreign = asked.foreign_explanations()
+    messages = asked.messages(context)
+    parameters = {"response_format": SCHEMA, **asked.prompt.parameters}
     may_raise_limit, may_ask_again, asks = True, True, 0
     while True:
         reading, asks = await _ask(model, messages, parameters, foreign, paid, parent), asks + 1
@@ -127,14 +119,6 @@ async def _reading(
             messages += _asked_again(reading)
         else:
             return replace(reading, asks=asks)
-
-
-def _inputs(answer: str, statement: str, examples: list[JsonObject]) -> JsonObject:
-    return {"answer": answer, "statement": statement, "examples": [_quotable(example) for example in examples]}
-
-
-def _messages(prompt: Prompt, inputs: JsonObject) -> list[Message]:
-    return prompt.messages(**inputs, mark=secrets.token_hex(8))
 
 
 async def _ask(
@@ -180,11 +164,3 @@ def _verdict(readings: list[Reading], digest: str) -> Verdict:
         spread=vote.spread if several else None,
         flips=vote.flips if several else None,
     )
-
-
-def _quotable(example: JsonObject) -> JsonObject:
-    """Return the example with texts that can neither end the quotation marks around them nor begin a new line."""
-    return {
-        name: json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) else value
-        for name, value in example.items()
-    }

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from flowkit.base.errors import BadInputError
 from flowkit.data.figures import Figures
 from flowkit.data.records import Row
+from flowkit.prompt.prompty import Prompt
 from flowkit.run.options import RunOptions
 
 
@@ -27,6 +28,14 @@ class Result:
     stopped: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Prompts:
+    """What a run asks with, for an answer and for a verdict."""
+
+    chat: Prompt
+    judge: Prompt
+
+
 class Engine(Protocol):
     """Made of options alone. The order of calls is `read`, `open`, `run`, then `close` whatever happened.
 
@@ -38,8 +47,11 @@ class Engine(Protocol):
     findings: list[str]
     notices: list[str]
 
-    def read(self) -> None:
-        """Read and check the data. Raises BadInputError; nothing has been sent, no earlier result touched."""
+    def read(self, prompts: Prompts) -> None:
+        """Read and check the data, with the columns that the prompts use.
+
+        Raises BadInputError; nothing has been sent, no earlier result touched.
+        """
 
     def open(self, chat_flow: Any, eval_flow: Any) -> None:
         """Make room in the run's folder, or find what it holds. Raises OSError or BadInputError."""

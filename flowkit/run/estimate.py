@@ -15,10 +15,12 @@ from flowkit.base.errors import BadInputError
 from flowkit.data.lines import read_lines
 from flowkit.data.records import Line, Tokens
 from flowkit.judge.asking import most_tokens
+from flowkit.judge.context import Context
 from flowkit.model.configuration import Model, is_offline
 from flowkit.model.token_factor import factor_of
 from flowkit.prompt.budget import fitted_messages, prompt_tokens
 from flowkit.prompt.history import Message
+from flowkit.prompt.prompty import Prompt
 from flowkit.run.options import RunOptions
 from flowkit.scores.prices import Rate, Rates, about, rate_of, table
 
@@ -67,29 +69,31 @@ async def estimate(lines: Iterable[Line], chat_flow: Any, eval_flow: Any) -> Est
     longest_answer, longest_reply = chat_flow.prompt.max_tokens, eval_flow.prompt.max_tokens
     for line in lines:
         count += 1
-        prompt = await answer_prompt(chat_flow, line.question, line.chat_history)
+        prompt = await answer_prompt(chat_flow, line)
         answers = answers.plus(1, prompt, longest_answer, rates.answers)
         for statement in dict.fromkeys(line.statements.values()):
-            prompt = longest_answer + await _counted(eval_flow.model, eval_flow.messages("", statement))
+            prompt = longest_answer + await _verdict_prompt(eval_flow, "", statement, Context.of(line))
             verdicts = verdicts.plus(eval_flow.votes, prompt, longest_reply, rates.verdicts)
     return Estimate(count, answers, verdicts)
 
 
-async def answer_prompt(chat_flow: Any, question: str, chat_history: Any) -> int:
+async def answer_prompt(chat_flow: Any, line: Line) -> int:
     """Return the tokens of the prompt of an answer, as it will be sent."""
-    model, budget = chat_flow.model, chat_flow.max_total_token
-    fitted = fitted_messages(chat_flow.prompt, model.name, question, chat_history, budget, factor=factor_of(model))
-    return await _counted(model, (await fitted)[0])
+    model, asked = chat_flow.model, (line.question, line.chat_history, chat_flow.max_total_token)
+    messages, _ = await fitted_messages(
+        chat_flow.prompt, model.name, *asked, factor=factor_of(model), inputs=line.inputs
+    )
+    return await _counted(model, messages)
 
 
-async def answer_at_most(chat_flow: Any, question: str, chat_history: Any) -> Tokens:
+async def answer_at_most(chat_flow: Any, line: Line) -> Tokens:
     """Return the most tokens that an answer may take."""
-    return Tokens(await answer_prompt(chat_flow, question, chat_history), chat_flow.prompt.max_tokens, COUNTED)
+    return Tokens(await answer_prompt(chat_flow, line), chat_flow.prompt.max_tokens, COUNTED)
 
 
-async def verdict_at_most(eval_flow: Any, answer: str, statement: str) -> Tokens:
+async def verdict_at_most(eval_flow: Any, answer: str, statement: str, context: Context) -> Tokens:
     """Return the most tokens that a verdict may take: all votes, each asked as often as the judge is asked."""
-    counted = await _counted(eval_flow.model, eval_flow.messages(answer, statement))
+    counted = await _verdict_prompt(eval_flow, answer, statement, context)
     prompt, reply = most_tokens(counted, eval_flow.prompt.max_tokens)
     return Tokens(eval_flow.votes * prompt, eval_flow.votes * reply, COUNTED)
 
@@ -109,14 +113,14 @@ def price_unknown(chat_flow: Any, eval_flow: Any) -> str | None:
 
 def check_limits(option: str, chat_flow: Any, eval_flow: Any) -> None:
     """Raise BadInputError where a prompt sets no limit to its reply."""
-    for file, flow in (("chat.prompty", chat_flow), ("eval_checklist.prompty", eval_flow)):
+    for flow in (chat_flow, eval_flow):
         if not flow.prompt.max_tokens:
-            raise BadInputError(f"{option} needs max_tokens in {file}: without it a reply has no limit")
+            raise BadInputError(f"{option} needs max_tokens in {flow.prompt.file}: without it a reply has no limit")
 
 
 def estimated(options: RunOptions, chat_flow: Any, eval_flow: Any) -> str:
     """Return the estimate of a run as lines of text. Raises BadInputError for a bad line."""
-    found = asyncio.run(estimate(_lines(options), chat_flow, eval_flow))
+    found = asyncio.run(estimate(_lines(options, chat_flow.prompt), chat_flow, eval_flow))
     rows = [
         ("answers", found.answers.requests, f"{found.answers.prompt:,}", f"{found.answers.reply:,}"),
         ("verdicts", found.verdicts.requests, f"at most {found.verdicts.prompt:,}", f"{found.verdicts.reply:,}"),
@@ -134,18 +138,24 @@ def _money(found: Estimate, chat_flow: Any, eval_flow: Any) -> str:
     return f"{about(found.answers.cost + found.verdicts.cost)} at most (prices of {table()})."
 
 
-def _lines(options: RunOptions) -> Iterable[Line]:
+def _lines(options: RunOptions, prompt: Prompt) -> Iterable[Line]:
     if options.engine != "ray":
-        return read_lines(Path(options.data))
+        return read_lines(Path(options.data), prompt)
     from flowkit.data import storage  # pyarrow comes with Ray
 
-    return storage.read(options.data)
+    return storage.read(options.data, prompt)
 
 
 def _rate(flow: Any) -> Rate | None:
     if flow is None or is_offline(flow.model):
         return None
     return rate_of(flow.model.name, flow.model.service.base_url)
+
+
+async def _verdict_prompt(eval_flow: Any, answer: str, statement: str, context: Context) -> int:
+    """Return the tokens of the judge's first prompt."""
+    shown = await eval_flow.fitted(answer, statement, context)
+    return await _counted(eval_flow.model, eval_flow.messages(answer, statement, shown))
 
 
 async def _counted(model: Model, messages: list[Message]) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowkit.data.records import Line
+from flowkit.judge.context import Context
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ def tasks_of(lines: Sequence[Line], chat_flow: Any) -> list[Task]:
 
     They are numbered by their statements and only then by their place, so that another order changes nothing.
     """
-    asked = [key_of("line", line.question, line.chat_history) for line in lines]
+    asked = [
+        key_of("line", line.question, line.chat_history, *([line.inputs] if line.inputs else [])) for line in lines
+    ]
     by_content = sorted(range(len(lines)), key=lambda i: (asked[i], sorted(lines[i].statements.items()), i))
     seen, keys = Counter[str](), [""] * len(lines)
     for i in by_content:
@@ -38,9 +41,13 @@ def tasks_of(lines: Sequence[Line], chat_flow: Any) -> list[Task]:
     return [Task(line, key) for line, key in zip(lines, keys, strict=True)]
 
 
-def verdict_key(answer_key: str, answer: str, statement: str, eval_flow: Any) -> str:
-    """Return the key of the verdict on `statement` about the answer `answer` that is called `answer_key`."""
-    return key_of("verdict", answer_key, answer, statement, eval_flow.fingerprint)
+def verdict_key(task: Task, answer: str, statement: str, eval_flow: Any) -> str:
+    """Return the key of the verdict on `statement` about the answer `answer` to the task's line.
+
+    What the judge is shown besides is part of it; a judge's prompt that shows nothing else has the keys of before.
+    """
+    shown = Context.of(task.line).used_by(eval_flow.prompt)
+    return key_of("verdict", task.key, answer, statement, eval_flow.fingerprint, *([shown.given()] if shown else []))
 
 
 def key_of(*parts: Any) -> str:

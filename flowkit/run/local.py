@@ -14,7 +14,8 @@ from flowkit.data.lines import read_lines
 from flowkit.data.lint import lint
 from flowkit.data.records import Line
 from flowkit.data.rows import write_rows
-from flowkit.run.engines import Result
+from flowkit.judge.context import shown_by
+from flowkit.run.engines import Prompts, Result
 from flowkit.run.folder import hold
 from flowkit.run.format_1 import converted
 from flowkit.run.interruption import Interruption
@@ -40,11 +41,11 @@ class LocalEngine:
         self._lock: FileLock | None = None
         self._journal: Journal | None = None
 
-    def read(self) -> None:
+    def read(self, prompts: Prompts) -> None:
         """Read the lines."""
-        self.lines = read_lines(Path(self.options.data))
+        self.lines = read_lines(Path(self.options.data), prompts.chat)
         self.names = list(dict.fromkeys(name for line in self.lines for name in line.statements))
-        self.findings = lint(line.statements for line in self.lines)
+        self.findings = lint(self.lines, shown_by(prompts.judge))
 
     def open(self, chat_flow: Any, eval_flow: Any) -> None:
         """Hold the folder and open its journal."""

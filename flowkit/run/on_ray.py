@@ -10,9 +10,10 @@ from tqdm import tqdm
 
 from flowkit.data import storage
 from flowkit.data.rows import StoredRows, row_files
+from flowkit.judge.context import shown_by
 from flowkit.run import shards
 from flowkit.run.cluster import Cluster, RayError, run_shards
-from flowkit.run.engines import Result
+from flowkit.run.engines import Prompts, Result
 from flowkit.run.folder import hold
 from flowkit.run.interruption import StoppedError
 from flowkit.run.options import RunOptions
@@ -32,11 +33,11 @@ class RayEngine:
         self._lock: FileLock | None = None
         self._new = options.folder / "lines.unfinished"
 
-    def read(self) -> None:
+    def read(self, prompts: Prompts) -> None:
         """Cut the data into shards, beside those of an earlier run."""
         self._lock = hold(self.options.folder)
         shutil.rmtree(self._new, ignore_errors=True)
-        self._layout = shards.lay_out(storage.read(self.options.data), self._new)
+        self._layout = shards.lay_out(storage.read(self.options.data, prompts.chat), self._new, shown_by(prompts.judge))
         self.names, self.findings = self._layout.names, self._layout.findings
 
     def open(self, chat_flow: Any, eval_flow: Any) -> None:

@@ -45,7 +45,7 @@ class RunOptions:
     A default of False is a switch; a default of () may be given several times.
     """
 
-    data: str = option("data.jsonl", "JSONL, CSV or TSV: question, chat_history, statements (data.jsonl)")
+    data: str = option("data.jsonl", "JSONL, CSV or TSV: question, chat_history, statements, reference (data.jsonl)")
     out: Path = option(Path("out"), "the folder for the rows and figures (out)", Path)
     resume: Path | None = option(
         None, "go on with the run in that folder: ask only for what is missing", Path, metavar="DIR"
@@ -56,6 +56,9 @@ class RunOptions:
     address: str | None = option(None, "of a running Ray cluster, or auto; otherwise one is started", metavar="RAY")
     workers: int | None = option(None, "Ray's worker processes (one a CPU)", at_least_one, metavar="N")
     format: str = option("jsonl", "of the rows that Ray's workers write (jsonl)", choices=["jsonl", "parquet"])
+    chat_prompt: Path | None = option(None, "the prompt of the answers (chat.prompty)", Path, metavar="FILE")
+    judge_prompt: Path | None = option(None, "the prompt of the verdicts (eval_checklist.prompty)", Path,
+                                       metavar="FILE")  # fmt: skip
     votes: int = option(1, "how often the judge is asked for each verdict; the median counts (1)", int,
                         choices=[1, 3, 5])  # fmt: skip
     labels: Path | None = option(None, "people's scores, saved from report.html: tell what people would have given",

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 from flowkit.base import tracing
 from flowkit.base.text import clean
-from flowkit.data.records import Answer, JournalEntry, Row, Times, Tokens, Verdict
+from flowkit.data.records import Answer, JournalEntry, Line, Row, Times, Tokens, Verdict
 from flowkit.data.usage import tokens_of
+from flowkit.judge.context import Context
 from flowkit.model.completion import Reply
 from flowkit.model.errors import hopeless
 from flowkit.run.estimate import rates_of
@@ -62,8 +63,8 @@ class LineWorker:
         line = task.line
         answer = await self._outcome(
             task.key,
-            lambda: self._budget.for_answer(line.question, line.chat_history),
-            lambda paid: _answer(self._chat_flow, line.question, line.chat_history, paid),
+            lambda: self._budget.for_answer(line),
+            lambda paid: _answer(self._chat_flow, line, paid),
         )
         if answer is not None:
             self._keep(JournalEntry(task.key, task.key, answer=answer))
@@ -79,7 +80,8 @@ class LineWorker:
         texts = dict.fromkeys(task.line.statements.values())
         missing = [text for text in texts if self._verdict_of(task, text) is None]
         if missing:
-            inputs = {"answer": answer.text, "statements": task.line.statements}
+            shown = Context.of(task.line).used_by(self._eval_flow.prompt).given()
+            inputs = {"answer": answer.text, "statements": task.line.statements, **shown}
             with tracing.span("EvalFlow", "Function", inputs) as span:
                 await asyncio.gather(*(self._judge_one(task, answer.text, text, span) for text in missing))
         verdicts = self._verdicts_of(task)
@@ -94,7 +96,8 @@ class LineWorker:
         line, answer = task.line, self._answer_of(task)
         if answer is None:
             failed = self._errors.get(task.key, NOT_ASKED)
-            return Row(line.number, line.question, line.chat_history, statements=line.statements, error=failed)
+            row = Row(line.number, line.question, line.chat_history, statements=line.statements, error=failed)
+            return replace(row, reference=line.reference, inputs=line.inputs or None)
         error, verdicts = self._first_error(task), self._verdicts_of(task)
         row = Row(
             line=line.number,
@@ -110,6 +113,8 @@ class LineWorker:
             verdicts=None if error and not verdicts else verdicts,
             statements=line.statements,
             error=error,
+            reference=line.reference,
+            inputs=line.inputs or None,
         )
         return replace(row, cost_usd=self._rates.of_row(row))
 
@@ -123,7 +128,7 @@ class LineWorker:
             return None
         if not answer.text.strip():
             return EMPTY
-        entry = self._journal.finished.get(verdict_key(task.key, answer.text, statement, self._eval_flow))
+        entry = self._journal.finished.get(verdict_key(task, answer.text, statement, self._eval_flow))
         return entry.verdict if entry else None
 
     def _verdicts_of(self, task: Task) -> dict[str, Verdict]:
@@ -135,16 +140,17 @@ class LineWorker:
         answer = self._answer_of(task)
         for name, text in task.line.statements.items():
             if answer is not None and self._verdict_of(task, text) is None:
-                error = self._errors.get(verdict_key(task.key, answer.text, text, self._eval_flow), NOT_ASKED)
+                error = self._errors.get(verdict_key(task, answer.text, text, self._eval_flow), NOT_ASKED)
                 return error if error == NOT_ASKED else f"{error} (statement {name!r})"
         return None
 
     async def _judge_one(self, task: Task, answer: str, statement: str, span: Any) -> None:
-        key = verdict_key(task.key, answer, statement, self._eval_flow)
+        key = verdict_key(task, answer, statement, self._eval_flow)
+        context = Context.of(task.line)
         verdict = await self._outcome(
             key,
-            lambda: self._budget.for_verdict(answer, statement),
-            lambda paid: self._eval_flow.verdict(answer, statement, span, paid),
+            lambda: self._budget.for_verdict(answer, statement, context),
+            lambda paid: self._eval_flow.verdict(answer, statement, context, span, paid),
         )
         if verdict is not None:
             self._keep(JournalEntry(key, task.key, verdict=verdict))
@@ -193,13 +199,14 @@ class LineWorker:
             self._interruption.request(cause)
 
 
-async def _answer(chat_flow: Any, question: str, chat_history: Any, paid: list[Tokens]) -> Answer:
-    """Return the whole answer of a ChatFlow, with how it ended, what it took, and who counted that.
+async def _answer(chat_flow: Any, line: Line, paid: list[Tokens]) -> Answer:
+    """Return the whole answer of a ChatFlow to a line, with how it ended, what it took, and who counted that.
 
     paid: gets what it took.
     """
     reply = Reply()
-    text = "".join([piece async for piece in chat_flow.stream(question, chat_history, reply)])
+    pieces = chat_flow.stream(line.question, line.chat_history, reply, **line.inputs)
+    text = "".join([piece async for piece in pieces])
     tokens = await tokens_of(reply.usage, chat_flow.model.name, reply.messages, text)
     paid.append(tokens)
     return Answer(
