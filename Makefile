@@ -20,7 +20,7 @@ tutorial: .venv/installed
 	$(BIN)/python batch.py --data data.jsonl --engine promptflow
 
 test: TESTS := -m "not ray and not long" -n 3 --no-loadscope-reorder $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/test_*.py))
-check: TESTS := -m "not slow and not ray" -n 2
+check: TESTS := -m "not slow and not ray" -n 2 --hypothesis-profile quick
 test: tutorial
 test check: .venv/installed-dev
 	$(BIN)/ruff format --check .
