@@ -7,7 +7,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any, Optional
 
-from flowkit.base import background, tracing
+from flowkit.base import background, genai, tracing
 from flowkit.bridge.connections import ModelConfiguration, fields_of_connection
 from flowkit.data.records import Verdict, plain
 from flowkit.data.statements import read_statements
@@ -103,6 +103,8 @@ class EvalFlow:
             verdicts = await together(self.verdict(answer, each, context, span) for each in named.values())
             results = {name: plain(verdict) for name, verdict in zip(named, verdicts, strict=True)}
             tracing.record_output(span, results)
+            for name, verdict in zip(named, verdicts, strict=True):
+                genai.record_evaluation(span, name, verdict.score, verdict.explanation, verdict.read_by)
         return results
 
     async def verdict(
