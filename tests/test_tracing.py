@@ -390,7 +390,8 @@ asyncio.run(main())
 @pytest.mark.slow
 def test_promptflows_trace_page_gets_the_tree_its_tokens_and_the_run(server: ChatServer, tmp_path: Path) -> None:
     project, port = copy_of_project(tmp_path), programs.free_port()
-    environment = programs.environment_of(tmp_path / "home", OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY=KEY)
+    model = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": KEY, "OPENAI_MODEL": "gpt-4o"}
+    environment = programs.environment_of(tmp_path / "home", **model)
     settings = Path(environment["PF_HOME_DIRECTORY"]) / "pf.yaml"
     settings.write_text(settings.read_text().replace("destination: none", "destination: local"))
     # In the foreground, so that it is a child of ours; `start_trace()` finds it by the port that it noted in the home.

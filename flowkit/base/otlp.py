@@ -66,7 +66,7 @@ class Discreet(SpanExporter):
         """Send the spans."""
         cause = "is a viewer running there?"
         try:
-            result = self._exporter.export(spans if captures_content() else [_without_content(span) for span in spans])
+            result = self._exporter.export([_for_viewers(span) for span in spans])
         except Exception as error:
             result, cause = SpanExportResult.FAILURE, f"{type(error).__name__}: {in_one_line(str(error), 300)}"
         if result is not SpanExportResult.SUCCESS and not self._has_failed:
@@ -83,17 +83,19 @@ class Discreet(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-def _without_content(span: ReadableSpan) -> ReadableSpan:
+def _for_viewers(span: ReadableSpan) -> ReadableSpan:
+    """Return a copy without promptflow's events, which repeat its attributes, and without content nobody asked for."""
+    kept = dict if captures_content() else _without_content
     return ReadableSpan(
         name=span.name,
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes=_kept(span.attributes),
+        attributes=kept(span.attributes or {}),
         events=[
-            Event(event.name, _kept(event.attributes), event.timestamp)
+            Event(event.name, kept(event.attributes or {}), event.timestamp)
             for event in span.events
-            if not event.name.startswith("promptflow.")  # those hold nothing else
+            if not event.name.startswith("promptflow.")
         ],
         links=span.links,
         kind=span.kind,
@@ -104,5 +106,5 @@ def _without_content(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-def _kept(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: value for name, value in (attributes or {}).items() if name not in CONTENT}
+def _without_content(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name not in CONTENT}
