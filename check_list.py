@@ -13,6 +13,7 @@ from flowkit.data.records import Verdict, plain
 from flowkit.data.statements import read_statements
 from flowkit.judge.asking import judge, together
 from flowkit.judge.context import NOTHING_ELSE, Context
+from flowkit.judge.evaluator import Evaluator
 from flowkit.judge.messages import Asked, fitted
 from flowkit.model.configuration import resolve
 from flowkit.model.token_factor import factor_of
@@ -135,6 +136,10 @@ class EvalFlow:
         flow = copy(self)
         flow.model = self.model.limited(at_once)
         return flow
+
+    def as_evaluator(self) -> Evaluator:
+        """Return this flow as Azure's `evaluate` takes an evaluator: flat numbers for each line, and our figures."""
+        return Evaluator(self)
 
     @property
     def fingerprint(self) -> list[Any]:
