@@ -1,4 +1,4 @@
-"""Azure's `evaluate` calls our judge for each line of a file; its columns and means are ours."""
+"""Azure's `evaluate` calls our judge, its columns and means are ours; and Agent Framework's agent calls our flow."""
 
 from __future__ import annotations
 
@@ -35,6 +35,22 @@ if __name__ == "__main__":
 """
 
 
+AGENT = """
+import asyncio
+from agent_framework import SupportsAgentRun, WorkflowBuilder
+
+async def main():
+    agent = ChatAgent(name="chat")
+    assert isinstance(agent, SupportsAgentRun)
+    print([update.text async for update in agent.run("Where?", stream=True)])
+    print((await agent.run([Message("user", ["Who?"]), Message("assistant", ["I."]), "When?"])).text)
+    found = await WorkflowBuilder(start_executor=agent).build().run("Why?")
+    print([output.text for output in found.get_outputs()])
+
+asyncio.run(main())
+"""
+
+
 def judged(body: dict[str, Any]) -> Act:
     """Score by answer and statement; one answer is right in a way that no reply says."""
     asked = str(body["messages"][-1]["content"])
@@ -57,6 +73,20 @@ def test_an_evaluator_gives_flat_numbers_and_the_flows_own_figures(server: ChatS
     figures = flow.__aggregate__([flow(**line) for line in LINES])  # type: ignore[arg-type]
     assert evaluator.__aggregate__(as_table) == figures
     assert (figures["average_short"], figures["scored_right"], figures["unscored_right"]) == (11 / 3, 1, 1)
+
+
+def run(program: str, server: ChatServer, folder: Path, *arguments: str) -> str:
+    """Run a program beside Microsoft's packages, and return what it printed; it must end well."""
+    if not PYTHON.exists():
+        pytest.skip(f"needs azure-ai-evaluation and agent-framework-core in {PYTHON.parent.parent}: make test-azure")
+    (folder / "program.py").write_text(program)
+    model = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": KEY, "OPENAI_MODEL": "gpt-4o"}
+    environment = programs.environment_of(folder / "home", PYTHONPATH=str(documents.PROJECT), **model)
+    environment["PF_WORKER_COUNT"] = "4"  # with 1 `evaluate` waits for ever: its loop takes the only thread
+    command = [str(PYTHON), "program.py", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.mark.azure
@@ -87,3 +117,13 @@ def test_azures_evaluate_gives_our_columns_and_means_and_counts_what_has_no_scor
     scores = [row["outputs.checklist.score_short"] for row in result["rows"]]
     assert scores == [5, 2, 4]
     assert [row["outputs.checklist.missing_right"] for row in result["rows"]][:2] == [0, 1]
+
+
+@pytest.mark.azure
+def test_the_documented_agent_streams_answers_with_a_history_alone_and_in_a_workflow(
+    server: ChatServer, tmp_path: Path
+) -> None:
+    (agent,) = [block for block in documents.blocks("docs/leaving-promptflow.md", "python") if "BaseAgent" in block]
+    printed = run(agent + AGENT, server, tmp_path).splitlines()
+    assert printed == ["['Hello', ' there', '.']", "Hello there.", "['Hello there.']"]
+    assert [each["content"] for each in server.requests[1].messages[1:]] == ["Who?", "I.", "When?"]
