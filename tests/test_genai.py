@@ -179,6 +179,12 @@ def test_the_label_says_on_which_side_of_the_pass_mark_a_score_is(spans: Spans, 
     assert verdicts(spans.only("judged"))[0]["score.label"] == label
 
 
+def test_half_a_letter_in_an_explanation_does_not_cost_the_spans(spans: Spans) -> None:  # noqa: F811
+    with trace.get_tracer("tests").start_as_current_span("judged") as span:
+        genai.record_evaluation(span, "right", 4, "half \ud83d of it")  # JSON can say so, OTLP cannot
+    assert verdicts(spans.only("judged"))[0]["explanation"].encode().startswith(b"half ")
+
+
 @pytest.fixture
 def folder(tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder with two lines, and the environment of a run over them."""

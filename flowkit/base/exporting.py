@@ -24,7 +24,7 @@ _setting_up = threading.Lock()
 
 
 def switch_on() -> None:
-    """Export from here on, if the environment says where to. Called before each span; all but the first cost 1 µs."""
+    """Export from here on, if the environment says where to. Called before each span: off, it takes some 2 µs."""
     if endpoint := _endpoint(os.environ):
         with _setting_up:
             _export_to(endpoint)

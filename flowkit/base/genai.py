@@ -11,6 +11,7 @@ import os
 from opentelemetry.trace import Span
 
 from flowkit.base.scale import PASS_MARK
+from flowkit.base.text import clean
 
 OPERATION = "gen_ai.operation.name"
 PROVIDER = "gen_ai.provider.name"
@@ -64,4 +65,4 @@ def record_evaluation(judged: Span, name: str, score: int | None, explanation: s
         attributes[EVALUATION_SCORE] = float(score)
     elif problem:
         attributes[ERROR_TYPE] = problem
-    judged.add_event(EVALUATION, {**attributes, EVALUATION_EXPLANATION: explanation})
+    judged.add_event(EVALUATION, {**attributes, EVALUATION_EXPLANATION: clean(explanation)})

@@ -26,6 +26,7 @@ from opentelemetry.trace import (
 
 from flowkit.base import exporting
 from flowkit.base.genai import ERROR_TYPE
+from flowkit.base.text import clean
 
 F = TypeVar("F", bound=Callable[..., Any])
 _tracer = get_tracer("flowkit")
@@ -164,7 +165,7 @@ def record_output(opened: Span, output: Any) -> None:
 def record_failure(opened: Span, error: str) -> None:
     """Keep why the traced step failed, "APIError: the cause" for instance."""
     opened.set_attribute(ERROR_TYPE, error.partition(":")[0])
-    opened.set_status(Status(StatusCode.ERROR, error))
+    opened.set_status(Status(StatusCode.ERROR, clean(error)))
 
 
 def record_usage(opened: Span, usage: Mapping[str, int]) -> None:
