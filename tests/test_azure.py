@@ -84,7 +84,7 @@ def run(program: str, server: ChatServer, folder: Path, *arguments: str) -> str:
     environment = programs.environment_of(folder / "home", PYTHONPATH=str(documents.PROJECT), **model)
     environment["PF_WORKER_COUNT"] = "4"  # with 1 `evaluate` waits for ever: its loop takes the only thread
     command = [str(PYTHON), "program.py", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
