@@ -25,19 +25,19 @@ _setting_up = threading.Lock()
 
 def switch_on() -> None:
     """Export from here on, if the environment says where to. Called before each span: off, it takes some 2 µs."""
-    if endpoint := _endpoint(os.environ):
+    if endpoint := endpoint_of(os.environ):
         with _setting_up:
             _export_to(endpoint)
 
 
 def flush() -> None:
     """Wait until what has been recorded is sent, for a process that may be killed. Off, this does nothing."""
-    if _endpoint(os.environ):
+    if endpoint_of(os.environ):
         getattr(trace.get_tracer_provider(), "force_flush", bool)()
 
 
-def _endpoint(environment: Mapping[str, str]) -> str:
-    """Return where spans go, "" for nowhere."""
+def endpoint_of(environment: Mapping[str, str]) -> str:
+    """Return where an environment sends spans, "" for nowhere."""
     if ENDPOINT not in environment and TRACES_ENDPOINT not in environment:
         return ""
     if environment.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none":
