@@ -65,7 +65,14 @@ def read_old_rows(folder: Path, ours: Sequence[Row]) -> list[Row]:
 
 
 def _row(old: OldLine | None, ours: Row) -> Row:
-    asked = Row(ours.line, ours.question, ours.chat_history, statements=ours.statements)
+    asked = Row(
+        line=ours.line,
+        question=ours.question,
+        chat_history=ours.chat_history,
+        statements=ours.statements,
+        reference=ours.reference,
+        inputs=ours.inputs,
+    )
     if old is None:
         return replace(asked, error=LEFT_OUT)
     verdicts = {name: Verdict(score) for name, score in old.scores.items()}
