@@ -70,6 +70,7 @@ class Limits:
         self._first_s = self._since_s = 0.0  # the first request; since when `_admitted` counts
         self._admitted = 0
         self._closed = 0  # how often in a row nothing was admitted in between
+        self._told_s = self._refused_s = math.inf  # the earliest time that a Retry-After named, and when it did
 
     @property
     def under_way(self) -> int:
@@ -128,6 +129,8 @@ class Limits:
     def admitted(self, this: Try, now_s: float) -> None:
         """Note that the service has begun to answer."""
         self._closed = 0
+        if this.started_s > self._refused_s:
+            self._told_s = self._refused_s = math.inf
         if this.started_s > self._found_s:
             self._most_open = max(self._most_open, this.beside)
             self._most_last_second = max(self._most_last_second, self._in_last_second(now_s))
@@ -153,6 +156,8 @@ class Limits:
         if this.started_s > self._since_s:
             self._admitted -= 1
         self._resting.append(now_s + REST_S)
+        if retry_after_s is not None and now_s + retry_after_s < self._told_s:
+            self._told_s, self._refused_s = now_s + retry_after_s, now_s
         if this.started_s <= self._found_s:
             return  # of a limit that has been found already
         between = max(0, this.number - self._last_refused - 1)
@@ -166,13 +171,13 @@ class Limits:
         if not trying:
             self._refused_since += 1
         if self._closed:
-            self._pause(now_s, retry_after_s)
+            self._pause(now_s)
         elif self._count >= signs:
             if self._lower(now_s):
                 self._found_s, self._count, self._room = now_s, 0.0, math.inf
                 return
             debt_s = self._in_last_second(now_s) / self._per_s.value - 1
-            self._pause(now_s, retry_after_s, min(max(debt_s, REST_S), 1.0))
+            self._pause(now_s, min(max(debt_s, REST_S), 1.0))
 
     def _lower(self, now_s: float) -> bool:
         """Lower what was found to be a limit, or both where it can be either, to what was admitted.
@@ -218,10 +223,12 @@ class Limits:
         mean = self._admitted / passed_s if passed_s >= MEASURED_S else float(last_second)
         return mean if mean * FAR_RATE >= last_second else float(last_second)
 
-    def _pause(self, now_s: float, retry_after_s: float | None, pause_s: float = REST_S) -> None:
+    def _pause(self, now_s: float, pause_s: float = REST_S) -> None:
         """Let nobody be sent for a moment, and for longer where nothing was admitted since the last time."""
         if self._closed:
-            pause_s = max(retry_after_s or 0.0, CLOSED_S * 2**self._closed)
+            told_s = self._told_s - now_s if math.isfinite(self._told_s) else 0.0
+            pause_s = max(told_s, CLOSED_S * 2**self._closed)
+            self._told_s = self._refused_s = math.inf
         if not self._open:
             self._closed += 1
         self._paused_until_s = max(self._paused_until_s, now_s + min(pause_s, LONGEST_PAUSE_S))
