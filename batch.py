@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path, PurePath
 
 from check_list import EvalFlow
@@ -22,7 +23,7 @@ from flowkit.data.labels import Label, read_labels
 from flowkit.data.lines import digest_of
 from flowkit.data.records import DataInfo, Row, RunInfo
 from flowkit.data.rows import read_rows
-from flowkit.model.configuration import is_offline
+from flowkit.model.configuration import Model, is_offline
 from flowkit.model.token_factor import factor_of
 from flowkit.report.github import print_annotations, write_summary
 from flowkit.report.html import write_page
@@ -38,6 +39,7 @@ from flowkit.scores.people import corrected
 from flowkit.scores.prices import table
 
 ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED, CANNOT_TELL, OUR_FAULT = 0, 1, 2, 3, 4, 70
+NOBODY = "nobody"
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,21 @@ class Plan:
     """What a run needs besides its engine, checked before anything is sent."""
 
     options: RunOptions
-    chat_flow: ChatFlow
-    eval_flow: EvalFlow
+    chat_flow: ChatFlow | None
+    eval_flow: EvalFlow | None
     thresholds: Sequence[Threshold]
     baseline: Sequence[Row] | None
     labels: Sequence[Label] | None = None
+
+    @property
+    def models(self) -> list[Model | None]:
+        """The models that answer and judge, None where none is asked."""
+        return [flow.model if flow else None for flow in (self.chat_flow, self.eval_flow)]
+
+    @property
+    def token_factor(self) -> float:
+        """How many tokens the service counts for each that is counted here."""
+        return factor_of(self.chat_flow.model) if self.chat_flow else 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,7 +99,7 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
         thresholds = parse_thresholds(options.fail_under, engine.names)
         baseline = read_rows(options.baseline) if options.baseline else None
         labels = read_labels(options.labels) if options.labels else None
-        plan = Plan(options, ChatFlow(), EvalFlow(votes=options.votes), thresholds, baseline, labels)
+        plan = Plan(options, *flows_for(options, engine.asks), thresholds, baseline, labels)
         engine.open(plan.chat_flow, plan.eval_flow)
     for finding in (*engine.findings, *engine.notices):
         print(f"batch.py: {shown_whole(finding)}", file=sys.stderr)
@@ -97,8 +109,13 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
 def print_estimate(options: RunOptions) -> int:
     """Print what the run would take; nothing is sent. Raises BadInputError."""
     with errors_as_bad_input():
-        print(estimated(options, ChatFlow(), EvalFlow(votes=options.votes)))
+        print(estimated(options, partial(flows_for, options)))
     return ALL_WELL
+
+
+def flows_for(options: RunOptions, asks: bool) -> tuple[ChatFlow | None, EvalFlow | None]:
+    """Return what answers and what judges; None in place of what nobody asks, which then needs no configuration."""
+    return ChatFlow() if asks else None, None if options.only_answer else EvalFlow(votes=options.votes)
 
 
 @contextmanager
@@ -122,8 +139,7 @@ def run(engine: Engine, plan: Plan) -> int:
     except OSError as error:
         return ask_to_resume(options, [told(error)])
     finished_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    learned = round(factor_of(plan.chat_flow.model), 2)
-    ran = replace(started, finished_at=finished_at, token_factor=learned)
+    ran = replace(started, finished_at=finished_at, token_factor=round(plan.token_factor, 2))
     figures = replace(result.figures, run=ran)
     if plan.labels is not None:
         figures = corrected(figures, result.rows, plan.labels)
@@ -144,18 +160,25 @@ def run(engine: Engine, plan: Plan) -> int:
 
 def what_runs(plan: Plan) -> RunInfo:
     """Return what the figures will be of; digests tell the versions of a file apart."""
-    chat_flow, eval_flow, data = plan.chat_flow, plan.eval_flow, plan.options.data
-    offline = is_offline(chat_flow.model) or is_offline(eval_flow.model)
+    options, models = plan.options, plan.models
+    answered_by, judged_by = (model.name if model else NOBODY for model in models)
+    files = {"chat.prompty": plan.chat_flow, "eval_checklist.prompty": plan.eval_flow}
+    offline = any(model and is_offline(model) for model in models)
     return RunInfo(
-        answered_by=chat_flow.model.name,
-        judged_by=eval_flow.model.name,
-        votes=eval_flow.votes,
+        answered_by=answered_by,
+        judged_by=judged_by,
+        votes=options.votes,
         offline=offline,
-        prompts={"chat.prompty": chat_flow.prompt.digest, "eval_checklist.prompty": eval_flow.prompt.digest},
-        data=DataInfo(PurePath(data).name, digest_of(Path(data))),
-        engine=plan.options.engine,
+        prompts={file: flow.prompt.digest for file, flow in files.items() if flow},
+        data=_info(options.data),
+        engine=options.engine,
+        checklist=_info(options.checklist) if options.checklist else None,
         prices=None if offline else table(),
     )
+
+
+def _info(path: str | Path) -> DataInfo:
+    return DataInfo(PurePath(path).name, digest_of(Path(path)))
 
 
 def held_against(plan: Plan, figures: Figures, comparison: Comparison | None) -> Gate:
@@ -188,9 +211,10 @@ def write(plan: Plan, result: Result, figures: Figures, gate: Gate) -> tuple[Pat
 def print_verdict(plan: Plan, result: Result, comparison: Comparison | None, gate: Gate) -> None:
     """Print who answered, where the files are, and how the run stands beside its baseline and thresholds."""
     folder = plan.options.folder
-    print(f"answered by {plan.chat_flow.model.name}, judged by {plan.eval_flow.model.name}")
-    if (factor := factor_of(plan.chat_flow.model)) > 1:
-        print(f"{plan.chat_flow.model.name} counts {factor:.2f} tokens for each that we count; the budget heeds it")
+    answered_by, judged_by = (model.name if model else NOBODY for model in plan.models)
+    print(f"answered by {answered_by}, judged by {judged_by}")
+    if plan.token_factor > 1:
+        print(f"{answered_by} counts {plan.token_factor:.2f} tokens for each that we count; the budget heeds it")
     print(f"{folder / result.details} and {folder / 'metrics.json'} written")
     if comparison:
         print_comparison(comparison)

@@ -51,7 +51,8 @@ def print_figures(figures: Figures, names: Sequence[str]) -> None:
     table = [[_line(name), *_cells(figures.statements.get(name))] for name in names]
     headers = ["statement", "average", "95 %", "scored", "4 or 5", "lowest", "highest"]
     align = ["left", *["right"] * (len(headers) - 1)]
-    print(f"\n{tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align)}\n")
+    shown = tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align) + "\n" if names else ""
+    print(f"\n{shown}")
     if figures.human:
         print_human_means(figures)
     print(f"{figures.total} lines: {figures.answered} answered, {figures.judged} judged, {figures.failed} failed")

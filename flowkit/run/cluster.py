@@ -42,7 +42,7 @@ class Worker:
     def __init__(
         self, chat_flow: Any, eval_flow: Any, folder: Path, at_once: int, limit_s: float | None, suffix: str
     ) -> None:
-        flows = chat_flow.limited(at_once), eval_flow.limited(at_once)
+        flows = [flow and flow.limited(at_once) for flow in (chat_flow, eval_flow)]
         self._shared = *flows, asyncio.Semaphore(at_once), limit_s, suffix
         self._folder = folder
 

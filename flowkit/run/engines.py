@@ -31,18 +31,23 @@ class Engine(Protocol):
     """Made of options alone. The order of calls is `read`, `open`, `run`, then `close` whatever happened.
 
     names: of the statements, in order of first appearance. findings: what is wrong with statements.
-    notices: what a person has to know of the folder, such as an earlier run that was set aside.
+    notices: what a person has to know of the folder, such as an earlier run that was set aside. asks: whether a line
+    needs an answer.
     """
 
     names: list[str]
     findings: list[str]
     notices: list[str]
+    asks: bool
 
     def read(self) -> None:
         """Read and check the data. Raises BadInputError; nothing has been sent, no earlier result touched."""
 
     def open(self, chat_flow: Any, eval_flow: Any) -> None:
-        """Make room in the run's folder, or find what it holds. Raises OSError or BadInputError."""
+        """Make room in the run's folder, or find what it holds. Raises OSError or BadInputError.
+
+        chat_flow: None where no line needs an answer. eval_flow: None where no line is judged.
+        """
 
     def run(self) -> Result:
         """Ask for all that is missing. Raises StoppedError where no rows can be told."""

@@ -25,22 +25,33 @@ class Task:
 
 
 def tasks_of(lines: Sequence[Line], chat_flow: Any) -> list[Task]:
-    """Return a task per line, in order. Lines that ask the same are told apart by an occurrence number.
+    """Return a task per line, in order. Lines that ask the same are told apart by an occurrence number, those that
+    have an answer by it too.
 
     They are numbered by their statements and only then by their place, so that another order changes nothing.
     """
-    asked = [key_of("line", line.question, line.chat_history) for line in lines]
+    asked = [asked_key(line.question, line.chat_history) for line in lines]
     by_content = sorted(range(len(lines)), key=lambda i: (asked[i], sorted(lines[i].statements.items()), i))
-    seen, keys = Counter[str](), [""] * len(lines)
+    seen, keys = Counter[Any](), [""] * len(lines)
     for i in by_content:
-        keys[i] = key_of("answer", asked[i], seen[asked[i]], chat_flow.fingerprint)
-        seen[asked[i]] += 1
+        given = lines[i].answer
+        same = (asked[i], given and given.text)
+        if given:
+            keys[i] = key_of("given", *same, seen[same])
+        else:
+            keys[i] = key_of("answer", asked[i], seen[same], chat_flow.fingerprint)
+        seen[same] += 1
     return [Task(line, key) for line, key in zip(lines, keys, strict=True)]
 
 
 def verdict_key(answer_key: str, answer: str, statement: str, eval_flow: Any) -> str:
     """Return the key of the verdict on `statement` about the answer `answer` that is called `answer_key`."""
     return key_of("verdict", answer_key, answer, statement, eval_flow.fingerprint)
+
+
+def asked_key(question: str, chat_history: Any) -> str:
+    """Return the key of what a line asks; lines with the same one may have different answers."""
+    return key_of("line", question, chat_history)
 
 
 def key_of(*parts: Any) -> str:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 from tqdm import tqdm
 
-from flowkit.data.lines import read_lines
 from flowkit.data.lint import lint
 from flowkit.data.records import Line
 from flowkit.data.rows import write_rows
 from flowkit.run.engines import Result
 from flowkit.run.folder import hold
 from flowkit.run.format_1 import converted
+from flowkit.run.given import lines_for, told
 from flowkit.run.interruption import Interruption
 from flowkit.run.journal import Journal
 from flowkit.run.keys import Task, tasks_of
@@ -36,15 +35,18 @@ class LocalEngine:
         self.names: list[str] = []
         self.findings: list[str] = []
         self.notices: list[str] = []
+        self.asks = True
         self.lines: Sequence[Line] = ()
         self._lock: FileLock | None = None
         self._journal: Journal | None = None
 
     def read(self) -> None:
         """Read the lines."""
-        self.lines = read_lines(Path(self.options.data))
+        self.lines = list(lines_for(self.options))
         self.names = list(dict.fromkeys(name for line in self.lines for name in line.statements))
         self.findings = lint(line.statements for line in self.lines)
+        self._given = sum(line.answer is not None for line in self.lines)
+        self.asks = self._given < len(self.lines)
 
     def open(self, chat_flow: Any, eval_flow: Any) -> None:
         """Hold the folder and open its journal."""
@@ -52,11 +54,16 @@ class LocalEngine:
         budget = Budget(chat_flow, eval_flow, options.max_cost)
         self._lock = hold(options.folder)
         self._journal = journal = Journal(options.folder / "journal.jsonl", resume=options.resume is not None)
-        self.notices = notices_of(journal, options)
-        self.eval_flow = eval_flow.limited(at_once)
+        self.notices = [*notices_of(journal, options), *told(self._given, len(self.lines))]
+        self.eval_flow = eval_flow and eval_flow.limited(at_once)
         self.interruption = Interruption()
         self.worker = LineWorker(
-            chat_flow.limited(at_once), self.eval_flow, journal, self.interruption, options.line_timeout, budget
+            chat_flow and chat_flow.limited(at_once),
+            self.eval_flow,
+            journal,
+            self.interruption,
+            options.line_timeout,
+            budget,
         )
         self.tasks = tasks_of(self.lines, chat_flow)
         for entry in converted(journal.former, self.tasks, chat_flow, eval_flow):

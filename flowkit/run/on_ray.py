@@ -8,12 +8,12 @@ from typing import Any
 from filelock import FileLock
 from tqdm import tqdm
 
-from flowkit.data import storage
 from flowkit.data.rows import StoredRows, row_files
 from flowkit.run import shards
 from flowkit.run.cluster import Cluster, RayError, run_shards
 from flowkit.run.engines import Result
 from flowkit.run.folder import hold
+from flowkit.run.given import lines_for, told
 from flowkit.run.interruption import StoppedError
 from flowkit.run.options import RunOptions
 from flowkit.run.shard_folder import make_room
@@ -29,6 +29,7 @@ class RayEngine:
         self.names: list[str] = []
         self.findings: list[str] = []
         self.notices: list[str] = []
+        self.asks = True
         self._lock: FileLock | None = None
         self._new = options.folder / "lines.unfinished"
 
@@ -36,15 +37,15 @@ class RayEngine:
         """Cut the data into shards, beside those of an earlier run."""
         self._lock = hold(self.options.folder)
         shutil.rmtree(self._new, ignore_errors=True)
-        self._layout = shards.lay_out(storage.read(self.options.data), self._new)
-        self.names, self.findings = self._layout.names, self._layout.findings
+        self._layout = layout = shards.lay_out(lines_for(self.options), self._new)
+        self.names, self.findings, self.asks = layout.names, layout.findings, layout.given < layout.lines
 
     def open(self, chat_flow: Any, eval_flow: Any) -> None:
         """Put the shards in place, and the journals of another run aside."""
         options = self.options
         aside = make_room(options.folder, self._new, self._layout.shards, chat_flow, resume=options.resume is not None)
-        if aside:
-            self.notices = [f"an earlier run's answers are kept in {aside}"]
+        self.notices = [f"an earlier run's answers are kept in {aside}"] if aside else []
+        self.notices += told(self._layout.given, self._layout.lines)
         self._flows = chat_flow, eval_flow
 
     def run(self) -> Result:

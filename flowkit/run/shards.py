@@ -51,12 +51,16 @@ class Shard:
 
 @dataclass(frozen=True)
 class Layout:
-    """What there is to do: how many lines in how many shards, which statements, and what is wrong with those."""
+    """What there is to do: how many lines in how many shards, which statements, and what is wrong with those.
+
+    given: how many lines have an answer.
+    """
 
     lines: int
     shards: int
     names: list[str]
     findings: list[str]
+    given: int
 
 
 def lay_out(lines: Iterable[Line], folder: Path) -> Layout:
@@ -64,17 +68,18 @@ def lay_out(lines: Iterable[Line], folder: Path) -> Layout:
 
     folder: an empty one; it gets `lines/`.
     """
-    count, names = 0, dict[str, None]()
+    count, given, names = 0, 0, dict[str, None]()
 
     def statements() -> Iterator[Mapping[str, str]]:
-        nonlocal count
+        nonlocal count, given
         for line in _split(lines, folder):
             count += 1
+            given += line.answer is not None
             names.update(dict.fromkeys(line.statements))
             yield line.statements
 
     findings = lint(statements())
-    return Layout(count, -(-count // LINES_PER_SHARD), list(names), findings)
+    return Layout(count, -(-count // LINES_PER_SHARD), list(names), findings, given)
 
 
 def _split(lines: Iterable[Line], folder: Path) -> Iterator[Line]:

@@ -22,14 +22,15 @@ from flowkit.run.spending import Budget, Share
 
 T = TypeVar("T", Answer, Verdict)
 EMPTY = Verdict(None, "the answer is empty, so the judge was not asked", read_by="empty answer", asks=0)
-NOT_ASKED = "not asked"
+NOT_ASKED, ASKED = "not asked", "asked"
 HOPELESS_IN_A_ROW = 3  # so many failures with a cause that no repetition mends, no success between: the run stops
 
 
 class LineWorker:
     """Answers and judges lines; what is finished is in `journal`, why something is not in the rows.
 
-    limit_s: for one answer and for one verdict, None for no limit. budget: what all of it may cost, None for no limit.
+    chat_flow, eval_flow: None where all lines have an answer, or none has statements. limit_s: for one answer and for
+    one verdict, None for no limit. budget: what all of it may cost, None for no limit.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class LineWorker:
         return self.row(task)
 
     async def answer(self, task: Task) -> Answer | None:
-        """Answer the line unless the journal has its answer; None where that failed."""
+        """Answer the line unless it has an answer, or the journal has; None where that failed."""
         if (known := self._answer_of(task)) is not None:
             return known
         line = task.line
@@ -94,7 +95,8 @@ class LineWorker:
         line, answer = task.line, self._answer_of(task)
         if answer is None:
             failed = self._errors.get(task.key, NOT_ASKED)
-            return Row(line.number, line.question, line.chat_history, statements=line.statements, error=failed)
+            row = Row(line.number, line.question, line.chat_history, statements=line.statements, error=failed)
+            return replace(row, rules=line.rules, extra=line.extra)
         error, verdicts = self._first_error(task), self._verdicts_of(task)
         row = Row(
             line=line.number,
@@ -110,10 +112,15 @@ class LineWorker:
             verdicts=None if error and not verdicts else verdicts,
             statements=line.statements,
             error=error,
+            answered_from=line.answered_from or ASKED,
+            rules=line.rules,
+            extra=line.extra,
         )
         return replace(row, cost_usd=self._rates.of_row(row))
 
     def _answer_of(self, task: Task) -> Answer | None:
+        if task.line.answer is not None:
+            return task.line.answer
         entry = self._journal.finished.get(task.key)
         return entry.answer if entry else None
 

@@ -1,0 +1,53 @@
+"""The answers of a promptflow run, from the folder that it has left; promptflow is not needed to read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from flowkit.base.errors import BadInputError
+from flowkit.base.json_text import JsonObject
+from flowkit.base.text import is_nothing
+from flowkit.bridge.needs import home
+from flowkit.data.lines import line_of
+from flowkit.data.records import Line
+
+ARTIFACTS = "flow_artifacts"  # promptflow keeps each line's inputs and outputs there as they were
+NAMES = ("output", "answer")  # of the text among a flow's outputs
+
+
+def folder_of(run: str) -> Path | None:
+    """Return the folder of a promptflow run: that of its name, or `run` itself; None where there is none."""
+    found = [Path(run)] if len(Path(run).parts) != 1 else [Path(run), home() / ".runs" / run]
+    return next((folder for folder in found if (folder / ARTIFACTS).is_dir()), None)
+
+
+def answered_lines(folder: Path) -> Iterator[Line]:
+    """Yield the lines of a run of a chat flow that have an answer, in order.
+
+    Raises BadInputError where the flow has no `question` among its inputs, or its outputs no text.
+    """
+    found = [json.loads(text) for path in (folder / ARTIFACTS).glob("*.jsonl") for text in _lines_of(path)]
+    for each in sorted(found, key=lambda each: int(each["line_number"])):
+        inputs, outputs = each["run_info"]["inputs"] or {}, each["run_info"]["output"]
+        if outputs:
+            try:
+                yield line_of(each["line_number"] + 1, {**_asked(inputs), "answer": _text(outputs)})
+            except (TypeError, ValueError) as error:
+                raise BadInputError(f"{folder} line {each['line_number'] + 1}: {error}") from None
+
+
+def _lines_of(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines()
+
+
+def _asked(inputs: JsonObject) -> JsonObject:
+    return {name: inputs[name] for name in ("question", "chat_history") if not is_nothing(inputs.get(name))}
+
+
+def _text(outputs: JsonObject) -> str:
+    for name in NAMES:
+        if isinstance(text := outputs.get(name), str):
+            return text
+    raise ValueError(f"expected a text called {' or '.join(NAMES)} among the outputs, got {', '.join(outputs)}")

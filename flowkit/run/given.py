@@ -1,0 +1,116 @@
+"""The lines of a run before anything is asked: the data, the statements of a checklist, answers that exist."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from flowkit.base.errors import BadInputError
+from flowkit.bridge import outputs
+from flowkit.data.checklist import Checklist, read_checklist
+from flowkit.data.lines import read_lines
+from flowkit.data.records import Answer, Line, Row
+from flowkit.data.rows import read_rows
+from flowkit.run.keys import asked_key
+from flowkit.run.options import RunOptions
+
+AT_ONCE = 100  # lines in memory, where the data is not
+
+
+def lines_for(options: RunOptions) -> Iterable[Line]:
+    """Return the lines of a run: a list, with Ray something that reads them each time it is looked at.
+
+    Raises BadInputError for the first that cannot be used; with Ray when it is reached.
+    """
+    if options.engine == "ray":
+        return StoredLines(options)
+    return list(_finished(read_lines(Path(options.data), checklist_of(options)), options))
+
+
+@dataclass(frozen=True)
+class StoredLines:
+    """The lines of a run whose data is wherever Ray reads."""
+
+    options: RunOptions
+
+    def __iter__(self) -> Iterator[Line]:
+        from flowkit.data import storage  # pyarrow comes with Ray
+
+        return _finished(storage.read(self.options.data, checklist_of(self.options)), self.options)
+
+
+def checklist_of(options: RunOptions) -> Checklist:
+    """Return the statements for all lines, none without a checklist."""
+    return read_checklist(options.checklist) if options.checklist else {}
+
+
+def told(given: int, total: int) -> list[str]:
+    """Say how many lines have an answer; nothing where none has."""
+    return [f"answers: {given:,} of {total:,} exist, {total - given:,} to ask for"] if given else []
+
+
+class EarlierAnswers:
+    """The answers of an earlier run, each for one line that asks the same.
+
+    Of several such lines each gets one, in the order of their statements and only then of their places, so that
+    another order of the data changes nothing.
+    name: what rows say of where an answer is from. lines: with their answers.
+    by_question_alone: where the earlier run has not kept the histories.
+    """
+
+    def __init__(self, name: str, lines: Iterable[Line], by_question_alone: bool = False) -> None:
+        self._name, self._alone = name, by_question_alone
+        self._waiting = defaultdict[str, deque[Answer]](deque)
+        for line in sorted(lines, key=_order):
+            if line.answer is not None:
+                self._waiting[self._asked(line)].append(line.answer)
+
+    @classmethod
+    def of(cls, run: str) -> EarlierAnswers:
+        """Read them from the folder of a run of ours, or from a promptflow run, by its name or its folder."""
+        if folder := outputs.folder_of(run):
+            return cls(f"run {folder.name}", outputs.answered_lines(folder))
+        if not Path(run).is_dir():
+            raise BadInputError(f"--answers-from {run}: neither the folder of a run, nor the name of a promptflow run")
+        rows = read_rows(Path(run))
+        alone = any(row.chat_history is None for row in rows)
+        return cls(f"run {Path(run).absolute().name}", map(_line_of, rows), alone)
+
+    def fill(self, lines: list[Line]) -> list[Line]:
+        """Return the lines, in order, with the answers that there are for them.
+
+        Raises BadInputError where a line has one of its own.
+        """
+        filled = {id(line): self._answered(line) for line in sorted(lines, key=_order)}
+        return [filled[id(line)] for line in lines]
+
+    def _answered(self, line: Line) -> Line:
+        if line.answer is not None:
+            raise BadInputError(f"line {line.number} has an answer of its own; leave out --answers-from, or the column")
+        waiting = self._waiting[self._asked(line)]
+        return replace(line, answer=waiting.popleft(), answered_from=self._name) if waiting else line
+
+    def _asked(self, line: Line) -> str:
+        return asked_key(line.question, [] if self._alone else line.chat_history)
+
+
+def _finished(lines: Iterable[Line], options: RunOptions) -> Iterator[Line]:
+    earlier = EarlierAnswers.of(options.answers_from) if options.answers_from else None
+    rest = iter(lines)
+    while some := list(islice(rest, AT_ONCE if options.engine == "ray" else None)):
+        for line in earlier.fill(some) if earlier else some:
+            yield replace(line, statements={}, rules={}) if options.only_answer else line
+
+
+def _order(line: Line) -> tuple[list[tuple[str, str]], int]:
+    return sorted(line.statements.items()), line.number
+
+
+def _line_of(row: Row) -> Line:
+    answer = None
+    if row.answer is not None:
+        answer = Answer(row.answer, row.finish_reason, row.history_dropped, model=row.model, refused=row.refused)
+    return Line(row.line, row.question, row.chat_history or [], row.statements, answer=answer)
