@@ -23,6 +23,7 @@ from flowkit.data.labels import Label, read_labels
 from flowkit.data.lines import digest_of
 from flowkit.data.records import DataInfo, Row, RunInfo
 from flowkit.data.rows import read_rows
+from flowkit.judge.asking import check_scales
 from flowkit.model.configuration import Model, is_offline
 from flowkit.model.token_factor import factor_of
 from flowkit.report.github import print_annotations, write_summary
@@ -96,10 +97,12 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
     """Check all that the run needs, and open its folder. Raises BadInputError; nothing has been sent then."""
     with errors_as_bad_input():
         engine.read()
-        thresholds = parse_thresholds(options.fail_under, engine.names)
+        thresholds = parse_thresholds(options.fail_under, engine.names, engine.seen.scales)
         baseline = read_rows(options.baseline) if options.baseline else None
         labels = read_labels(options.labels) if options.labels else None
-        plan = Plan(options, *flows_for(options, engine.asks), thresholds, baseline, labels)
+        plan = Plan(options, *flows_for(options, engine.seen.asks), thresholds, baseline, labels)
+        if plan.eval_flow:
+            check_scales(plan.eval_flow.prompt, engine.seen.scales.values())
         engine.open(plan.chat_flow, plan.eval_flow)
     for finding in (*engine.findings, *engine.notices):
         print(f"batch.py: {shown_whole(finding)}", file=sys.stderr)

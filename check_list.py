@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flowkit.base import background, tracing
+from flowkit.base.scale import FIVE, Scale
 from flowkit.bridge.connections import ModelConfiguration, fields_of_connection
 from flowkit.data.records import Verdict, plain
 from flowkit.data.statements import read_statements
@@ -77,13 +78,15 @@ class EvalFlow:
             tracing.record_output(span, results)
         return results
 
-    async def verdict(self, answer: str, statement: str, parent: Any = None, paid: Any = None) -> Verdict:
+    async def verdict(
+        self, answer: str, statement: str, parent: Any = None, paid: Any = None, scale: Scale = FIVE
+    ) -> Verdict:
         """Judge `answer` by one statement. parent: the span to trace below. paid: a list for the tokens of each ask."""
-        return await judge(self.model, self.prompt, answer, statement, EXAMPLES, self.votes, parent, paid)
+        return await judge(self.model, self.prompt, answer, statement, EXAMPLES, self.votes, parent, paid, scale)
 
-    def messages(self, answer: str, statement: str) -> list[dict[str, str]]:
+    def messages(self, answer: str, statement: str, scale: Scale = FIVE) -> list[dict[str, str]]:
         """Return the prompt that the judge is sent first."""
-        return messages_for(self.prompt, answer, statement, EXAMPLES)
+        return messages_for(self.prompt, answer, statement, EXAMPLES, scale)
 
     def limited(self, at_once: int) -> Any:
         """Return the same flow with at most `at_once` requests to the judge in flight."""

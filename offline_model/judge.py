@@ -29,6 +29,12 @@ def reply(prompt: str) -> str | None:
     return json.dumps({"explanation": explanation, "score": verdict.value})
 
 
+def passed(verdict: str) -> str:
+    """Return a verdict with true in place of the scores 4 and 5, and false in place of the others."""
+    found = json.loads(verdict)
+    return json.dumps({**found, "score": found["score"] >= 4})
+
+
 def _block(lines: list[str], name: str, nonce: str) -> str:
     """Return the text between the markers; ValueError if there is none."""
     markers = [line.rstrip() for line in lines]

@@ -5,8 +5,12 @@ A statement is scored from 1 to 5 unless a checklist says "scale: pass".
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from numbers import Integral
+
+_INTEGER = re.compile(r"([0-9]{1,9})(\.0+)?")  # as judges write it: 4 or 4.0
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,8 @@ class Scale:
     """Whole numbers, the lowest where a statement does not hold at all.
 
     name: as checklists and files call it. pass_mark: the lowest score with which a statement holds.
-    words: what a reply of the judge may write for a number, in lower case; without any, the number itself.
+    expected: what the judge is to write, in words. words: what it may write for a number, in lower case; without any,
+    the number itself.
     """
 
     name: str
@@ -43,6 +48,14 @@ class Scale:
         """The JSON schema of a score in the judge's reply."""
         return {"type": "boolean"} if self.words else {"type": "integer", "enum": list(self.scores)}
 
+    def read(self, value: object) -> int | None:
+        """Return the score that the judge means by `value`, whose numbers are text (4, 4.0, "4"); None for no score."""
+        if self.words:
+            text = json.dumps(value) if isinstance(value, bool) else value
+            return dict(self.words).get(text.strip().lower()) if isinstance(text, str) else None
+        number = _INTEGER.fullmatch(value.strip()) if isinstance(value, str) else None
+        return int(number[1]) if number and int(number[1]) in self.scores else None
+
     def as_score(self, value: object) -> int | None:
         """Return the score that `value` is, or None.
 
@@ -58,12 +71,16 @@ class Scale:
         """Return where a score lies between the lowest, 0, and the highest, 1."""
         return (score - self.lowest) / self.width
 
+    def shown(self, score: int) -> str:
+        """Return a score as people read it: 4, or pass."""
+        return str(score) if not self.words else ("fail", "pass")[score]
+
     def written(self, score: int) -> str:
         """Return a score as the judge is to write it: 4, or true."""
         return next((word for word, of in self.words if of == score), str(score))
 
 
-FIVE = Scale("1 to 5", range(1, 6), 4, "integer from 1 to 5")  # 1: the statement does not apply; 5: it applies fully
+FIVE = Scale("1 to 5", range(1, 6), 4, "an integer from 1 to 5")  # 1: the statement does not apply; 5: it applies fully
 PASS = Scale("pass", range(2), 1, "true or false", (("true", 1), ("false", 0)))
 SCALES = {scale.name: scale for scale in (FIVE, PASS)}
 SCORES, PASS_MARK, as_score = FIVE.scores, FIVE.pass_mark, FIVE.as_score  # of people's labels, which are from 1 to 5

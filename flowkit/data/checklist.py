@@ -49,7 +49,7 @@ def read_checklist(path: Path) -> Checklist:
         found = json.loads(content, object_pairs_hook=_once) if path.suffix == ".json" else _yaml(content)
         if not isinstance(found, dict) or not found:
             raise TypeError(f"expected statements by name, such as {EXAMPLE}, got {shown(found)}")
-        return {name: _item(name, each) for name, each in found.items()}
+        return _weighed({name: _item(name, each) for name, each in found.items()})
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
@@ -71,12 +71,11 @@ def joined(line: Line, checklist: Checklist) -> Line:
         )
     columns = columns_of(line)
     mine = {name: item for name, item in checklist.items() if _is_for(item, columns)}
-    for name, item in mine.items():
-        if missing := [column for column in item.needs if not columns.get(column, "").strip()]:
-            raise ValueError(f"statement {shown(name)} needs {missing[0]!r}, which the line has not; {_has(columns)}")
-    statements = {name: _filled(name, item.text, columns) for name, item in mine.items()}
+    statements = {name: _filled(name, item, columns) for name, item in mine.items()}
+    weighs = any(item.rule.weight is not None for item in checklist.values())
+    own = dict.fromkeys(line.statements, Rule(weight=1.0)) if weighs else {}
     rules = {name: item.rule for name, item in mine.items() if item.rule != Rule()}
-    return replace(line, statements={**line.statements, **statements}, rules=rules)
+    return replace(line, statements={**line.statements, **statements}, rules={**own, **rules})
 
 
 def columns_of(line: Line) -> dict[str, str]:
@@ -98,6 +97,17 @@ def scalar(value: Any) -> Scalar:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, (list, dict)) else str(value)
+
+
+def _weighed(checklist: Checklist) -> Checklist:
+    """Return the same with a weight of 1 where there is none, if any statement has one."""
+    if all(item.rule.weight is None for item in checklist.values()):
+        return checklist
+    rules = {name: item.rule for name, item in checklist.items()}
+    return {
+        name: replace(item, rule=replace(rules[name], weight=1.0)) if rules[name].weight is None else item
+        for name, item in checklist.items()
+    }
 
 
 def _item(name: Any, found: Any) -> Item:
@@ -154,8 +164,13 @@ def _is_for(item: Item, columns: Mapping[str, str]) -> bool:
     return all(columns.get(column) == value for column, value in (item.when or {}).items())
 
 
-def _filled(name: str, text: str, columns: Mapping[str, str]) -> str:
-    """Put the columns' texts in; what has been put in is not looked at again."""
+def _filled(name: str, item: Item, columns: Mapping[str, str]) -> str:
+    """Put the columns' texts in; what has been put in is not looked at again.
+
+    A line that lacks what a statement needs is refused, not passed over: without the statement its mean would rise.
+    """
+    if missing := [column for column in item.needs if not columns.get(column, "").strip()]:
+        raise ValueError(f"statement {shown(name)} needs {missing[0]!r}, and there is none; {_has(columns)}")
 
     def put_in(place: re.Match[str]) -> str:
         if (column := place[1]) is None:
@@ -164,7 +179,7 @@ def _filled(name: str, text: str, columns: Mapping[str, str]) -> str:
             raise ValueError(f"statement {shown(name)} names the column {shown(column)}; {_has(columns)}")
         return columns[column]
 
-    filled = _PLACE.sub(put_in, text)
+    filled = _PLACE.sub(put_in, item.text)
     check_text(filled, f"statement {shown(name)}")
     return filled
 

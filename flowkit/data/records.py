@@ -23,8 +23,8 @@ ENDINGS = {"length": "cut", "content_filter": "filtered"}  # by finish_reason
 class Rule:
     """How a statement is scored and weighed.
 
-    scale: the name of a `flowkit.base.scale.Scale`. weight: in the weighted score of its line; None where the checklist
-    gives none, which counts as 1 beside others that have one.
+    scale: the name of a `flowkit.base.scale.Scale`. weight: in the weighted score of its line, 1 where only others
+    are given one; None where none is.
     """
 
     scale: str = FIVE.name
@@ -48,6 +48,13 @@ class Line:
     answer: Answer | None = field(default=None, metadata=OMIT_EMPTY)
     answered_from: str | None = field(default=None, metadata=OMIT_EMPTY)
     extra: dict[str, Scalar] = field(default_factory=dict, metadata=OMIT_EMPTY)
+
+    def asked(self) -> dict[str, tuple[str, Scale]]:
+        """Return the text and the scale of each statement, by its name; equal ones are judged once."""
+        return {
+            name: (text, scale_named(self.rules[name].scale if name in self.rules else None))
+            for name, text in self.statements.items()
+        }
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from opentelemetry.trace import Span
 
 from flowkit.base import tracing
 from flowkit.base.json_text import JsonObject
-from flowkit.base.scale import SCORES
+from flowkit.base.scale import FIVE, Scale
 from flowkit.base.text import check_text
 from flowkit.data.records import Tokens, Verdict, plain
 from flowkit.data.usage import added, tokens_of
@@ -24,17 +24,11 @@ from flowkit.prompt.history import Message
 from flowkit.prompt.prompty import Prompt
 
 T = TypeVar("T")
-FORM = {
-    "type": "object",
-    "properties": {"explanation": {"type": "string"}, "score": {"type": "integer", "enum": list(SCORES)}},
-    "required": ["explanation", "score"],
-    "additionalProperties": False,
-}
-SCHEMA = {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": FORM}}
 STEPS = {
     "json_schema": "schema",
     "json_object": "json mode",
 }  # what the service takes is known to flowkit.model.refusals
+PASS_OR_FAIL = "pass_or_fail"  # the prompt's input that is true where the judge says true or false
 LONGER = 4  # times the limit, for a reply that was cut
 PROBLEM_TOKENS = 200  # the most that a problem, as it is told to the judge, takes
 CUT = "the reply was cut by the token limit; raise max_tokens in the prompt"
@@ -42,7 +36,7 @@ REPEATING = "the judge repeats itself; another model helps, or other parameters 
 COPIED = "the judge gives an example's explanation word for word and has judged nothing; another model helps"
 PROBLEM = """Your reply {}.
 Reply with one JSON object and nothing else:
-{{"explanation": "<one or two sentences>", "score": <integer from 1 to 5>}}"""
+{{"explanation": "<one or two sentences>", "score": <{}>}}"""
 PROBLEMS = {  # that are worth a second try, by `read_by`
     "unreadable": "could not be read: {}",
     "repeating": "repeats itself until it is cut",
@@ -59,6 +53,7 @@ async def judge(
     votes: int = 1,
     parent: Span | None = None,
     paid: list[Tokens] | None = None,
+    scale: Scale = FIVE,
 ) -> Verdict:
     """Return what `votes` judgements, made at the same time, say together.
 
@@ -69,21 +64,40 @@ async def judge(
     check_text(statement, "statement")
     with tracing.span("check", "Function", {"answer": answer, "statement": statement}, parent) as span:
         paid = paid if paid is not None else []
-        inputs = _inputs(answer, statement, examples)
+        inputs = _inputs(answer, statement, examples, scale)
         foreign = [
             str(example.get("explanation", ""))
             for example in examples
             if (example.get("answer"), example.get("statement")) != (answer, statement)
         ]
-        readings = await together(_reading(model, prompt, inputs, foreign, paid, span) for _ in range(votes))
-        verdict = replace(_verdict(readings, prompt.digest), tokens=added(paid))
+        readings = await together(_reading(model, prompt, inputs, foreign, paid, span, scale) for _ in range(votes))
+        verdict = replace(_verdict(readings, prompt.digest, scale), tokens=added(paid))
         tracing.record_output(span, plain(verdict))
     return verdict
 
 
-def messages_for(prompt: Prompt, answer: str, statement: str, examples: list[JsonObject]) -> list[Message]:
+def messages_for(
+    prompt: Prompt, answer: str, statement: str, examples: list[JsonObject], scale: Scale = FIVE
+) -> list[Message]:
     """Return what the judge is sent first, with a mark that is new each time, so that no answer closes its block."""
-    return _messages(prompt, _inputs(answer, statement, examples))
+    return _messages(prompt, _inputs(answer, statement, examples, scale))
+
+
+def check_scales(prompt: Prompt, scales: Iterable[Scale]) -> None:
+    """Raise ValueError where a statement is to pass or fail, and the prompt cannot ask for that."""
+    if PASS_OR_FAIL not in prompt.inputs and any(scale is not FIVE for scale in scales):
+        raise ValueError(f"{prompt.name}: a statement with scale: pass needs the input {PASS_OR_FAIL} in the prompt")
+
+
+def form_of(scale: Scale) -> JsonObject:
+    """Return the form that a reply has to have, as a request's response_format."""
+    form = {
+        "type": "object",
+        "properties": {"explanation": {"type": "string"}, "score": scale.schema},
+        "required": ["explanation", "score"],
+        "additionalProperties": False,
+    }
+    return {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": form}}
 
 
 def most_tokens(prompt: int, limit: int) -> tuple[int, int]:
@@ -107,30 +121,41 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def _reading(
-    model: Model, prompt: Prompt, inputs: JsonObject, foreign: list[str], paid: list[Tokens], parent: Span
+    model: Model,
+    prompt: Prompt,
+    inputs: JsonObject,
+    foreign: list[str],
+    paid: list[Tokens],
+    parent: Span,
+    scale: Scale,
 ) -> Reading:
     """Ask; ask again once with a higher limit if the reply was cut, and once if it is no verdict otherwise.
 
     foreign: explanations that belong to other answers. paid: gets the tokens of each ask.
     """
     messages = _messages(prompt, inputs)
-    parameters = {"response_format": SCHEMA, **prompt.parameters}
+    parameters = {"response_format": form_of(scale), **prompt.parameters}
     may_raise_limit, may_ask_again, asks = True, True, 0
     while True:
-        reading, asks = await _ask(model, messages, parameters, foreign, paid, parent), asks + 1
+        reading, asks = await _ask(model, messages, parameters, foreign, paid, parent, scale), asks + 1
         if reading.read_by == "cut" and may_raise_limit:
             may_raise_limit = False
             limits = ("max_tokens", "max_completion_tokens")
             parameters |= {name: LONGER * parameters[name] for name in limits if parameters.get(name)}
         elif reading.read_by in PROBLEMS and may_ask_again:
             may_ask_again = False
-            messages += _asked_again(reading)
+            messages += _asked_again(reading, scale)
         else:
             return replace(reading, asks=asks)
 
 
-def _inputs(answer: str, statement: str, examples: list[JsonObject]) -> JsonObject:
-    return {"answer": answer, "statement": statement, "examples": [_quotable(example) for example in examples]}
+def _inputs(answer: str, statement: str, examples: list[JsonObject], scale: Scale) -> JsonObject:
+    inputs: JsonObject = {"answer": answer, "statement": statement}
+    if scale is not FIVE:  # the examples' scores are from 1 to 5: what passes there, passes
+        passed = {True: scale.written(scale.highest), False: scale.written(scale.lowest)}
+        examples = [{**each, "score": passed[each["score"] >= FIVE.pass_mark]} for each in examples]
+        inputs[PASS_OR_FAIL] = True
+    return {**inputs, "examples": [_quotable(example) for example in examples]}
 
 
 def _messages(prompt: Prompt, inputs: JsonObject) -> list[Message]:
@@ -144,10 +169,11 @@ async def _ask(
     foreign: list[str],
     paid: list[Tokens],
     parent: Span,
+    scale: Scale,
 ) -> Reading:
     raw, reply = await complete_text(model, messages, parameters, parent)
     paid.append(await tokens_of(reply.usage, model.name, messages, raw))
-    reading = parse(raw)
+    reading = parse(raw, scale)
     if reply.finish_reason == "length" and reading.read_by != "json":  # else only blanks were cut
         return Reading(None, REPEATING, "repeating", raw) if repeats_itself(raw) else Reading(None, CUT, "cut", raw)
     if reading.score is None:
@@ -157,17 +183,18 @@ async def _ask(
     return replace(reading, read_by=STEPS.get(reply.format, "text") if reading.read_by == "json" else "text")
 
 
-def _asked_again(reading: Reading) -> list[Message]:
+def _asked_again(reading: Reading, scale: Scale) -> list[Message]:
     """Return what the judge said and what is wrong with it."""
     said = reading.raw if reading.raw.strip() else "(nothing)"  # some services refuse a message without text
     if reading.read_by == "repeating":
         said = f"{said[:200]}..."  # a model that is shown a loop goes on with it
-    problem = PROBLEM.format(PROBLEMS[reading.read_by].format(reading.explanation))
+    expected = scale.expected.removeprefix("an ")
+    problem = PROBLEM.format(PROBLEMS[reading.read_by].format(reading.explanation), expected)
     return [{"role": "assistant", "content": said}, {"role": "user", "content": problem}]
 
 
-def _verdict(readings: list[Reading], digest: str) -> Verdict:
-    vote, several = median_of(readings), len(readings) > 1
+def _verdict(readings: list[Reading], digest: str, scale: Scale) -> Verdict:
+    vote, several = median_of(readings, scale), len(readings) > 1
     deciding = next(reading for reading in readings if reading.score == vote.score)
     return Verdict(
         score=vote.score,
@@ -179,6 +206,7 @@ def _verdict(readings: list[Reading], digest: str) -> Verdict:
         votes=[reading.score for reading in readings] if several else None,
         spread=vote.spread if several else None,
         flips=vote.flips if several else None,
+        scale=None if scale is FIVE else scale.name,
     )
 
 

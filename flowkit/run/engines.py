@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from flowkit.base.errors import BadInputError
 from flowkit.data.figures import Figures
 from flowkit.data.records import Row
+from flowkit.run.given import Seen
 from flowkit.run.options import RunOptions
 
 
@@ -31,14 +32,14 @@ class Engine(Protocol):
     """Made of options alone. The order of calls is `read`, `open`, `run`, then `close` whatever happened.
 
     names: of the statements, in order of first appearance. findings: what is wrong with statements.
-    notices: what a person has to know of the folder, such as an earlier run that was set aside. asks: whether a line
-    needs an answer.
+    notices: what a person has to know of the folder, such as an earlier run that was set aside. seen: what was
+    seen of the lines.
     """
 
     names: list[str]
     findings: list[str]
     notices: list[str]
-    asks: bool
+    seen: Seen
 
     def read(self) -> None:
         """Read and check the data. Raises BadInputError; nothing has been sent, no earlier result touched."""

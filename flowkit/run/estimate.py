@@ -11,6 +11,7 @@ from typing import Any
 from tabulate import tabulate
 
 from flowkit.base.errors import BadInputError
+from flowkit.base.scale import FIVE, Scale
 from flowkit.data.records import Line, Tokens
 from flowkit.judge.asking import most_tokens
 from flowkit.model.configuration import Model, is_offline
@@ -71,8 +72,8 @@ async def estimate(lines: Iterable[Line], chat_flow: Any, eval_flow: Any) -> Est
             longer = chat_flow.prompt.max_tokens
             prompt = await answer_prompt(chat_flow, line.question, line.chat_history)
             answers = answers.plus(1, prompt, longer, rates.answers)
-        for statement in dict.fromkeys(line.statements.values()) if longer or answer.strip() else ():
-            prompt = longer + await _counted(eval_flow.model, eval_flow.messages(answer, statement))
+        for statement, scale in dict.fromkeys(line.asked().values()) if longer or answer.strip() else ():
+            prompt = longer + await _counted(eval_flow.model, eval_flow.messages(answer, statement, scale))
             verdicts = verdicts.plus(eval_flow.votes, prompt, eval_flow.prompt.max_tokens, rates.verdicts)
     return Estimate(count, answers, verdicts)
 
@@ -89,9 +90,9 @@ async def answer_at_most(chat_flow: Any, question: str, chat_history: Any) -> To
     return Tokens(await answer_prompt(chat_flow, question, chat_history), chat_flow.prompt.max_tokens, COUNTED)
 
 
-async def verdict_at_most(eval_flow: Any, answer: str, statement: str) -> Tokens:
+async def verdict_at_most(eval_flow: Any, answer: str, statement: str, scale: Scale = FIVE) -> Tokens:
     """Return the most tokens that a verdict may take: all votes, each asked as often as the judge is asked."""
-    counted = await _counted(eval_flow.model, eval_flow.messages(answer, statement))
+    counted = await _counted(eval_flow.model, eval_flow.messages(answer, statement, scale))
     prompt, reply = most_tokens(counted, eval_flow.prompt.max_tokens)
     return Tokens(eval_flow.votes * prompt, eval_flow.votes * reply, COUNTED)
 

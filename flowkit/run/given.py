@@ -9,14 +9,17 @@ from itertools import islice
 from pathlib import Path
 
 from flowkit.base.errors import BadInputError
+from flowkit.base.scale import Scale
+from flowkit.base.text import shown
 from flowkit.bridge import outputs
-from flowkit.data.checklist import Checklist, read_checklist
+from flowkit.data.checklist import Checklist, as_text, read_checklist
 from flowkit.data.lines import read_lines
 from flowkit.data.records import Answer, Line, Row
 from flowkit.data.rows import read_rows
 from flowkit.run.keys import asked_key
 from flowkit.run.options import RunOptions
 
+MOST_GROUPS = 1000  # in a report
 AT_ONCE = 100  # lines in memory, where the data is not
 
 
@@ -47,9 +50,57 @@ def checklist_of(options: RunOptions) -> Checklist:
     return read_checklist(options.checklist) if options.checklist else {}
 
 
-def told(given: int, total: int) -> list[str]:
-    """Say how many lines have an answer; nothing where none has."""
-    return [f"answers: {given:,} of {total:,} exist, {total - given:,} to ask for"] if given else []
+class Seen:
+    """What was seen of the lines of a run on their way.
+
+    lines: how many; given: how many of them have an answer. scales: of the statements by name, in order of first
+    appearance.
+    """
+
+    def __init__(self, options: RunOptions) -> None:
+        self._options = options
+        self._values, self._columns = set[str](), dict[str, None]()
+        self.lines = self.given = 0
+        self.scales = dict[str, Scale]()
+
+    @property
+    def asks(self) -> bool:
+        """Whether a line needs an answer."""
+        return self.given < self.lines
+
+    @property
+    def notices(self) -> list[str]:
+        """Say how many lines have an answer; nothing where none has."""
+        missing = self.lines - self.given
+        return [f"answers: {self.given:,} of {self.lines:,} exist, {missing:,} to ask for"] if self.given else []
+
+    @property
+    def findings(self) -> list[str]:
+        """Say which statements of the checklist are for no line."""
+        idle = (
+            []
+            if self._options.only_answer
+            else [name for name in checklist_of(self._options) if name not in self.scales]
+        )
+        return [f"statement {shown(name)} of {self._options.checklist}: its `when` fits no line" for name in idle]
+
+    def watch(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Pass the lines on. Raises BadInputError where they cannot be grouped as the options say."""
+        by = self._options.by
+        for line in lines:
+            self.lines += 1
+            self.given += line.answer is not None
+            for name, (_, scale) in line.asked().items():
+                self.scales.setdefault(name, scale)
+            if by is not None:
+                self._columns.update(dict.fromkeys(line.extra))
+                self._values.add(as_text(line.extra.get(by)) or "")
+                if len(self._values) > MOST_GROUPS:
+                    raise BadInputError(f"--by {by}: more than {MOST_GROUPS} values; group by a column that has fewer")
+            yield line
+        if by is not None and by not in self._columns:
+            known = ", ".join(map(shown, self._columns)) or "none"
+            raise BadInputError(f"--by {by}: no line has such a column; the columns to group by are {known}")
 
 
 class EarlierAnswers:

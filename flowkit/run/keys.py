@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flowkit.base.scale import FIVE, Scale
 from flowkit.data.records import Line
 
 
@@ -44,9 +45,10 @@ def tasks_of(lines: Sequence[Line], chat_flow: Any) -> list[Task]:
     return [Task(line, key) for line, key in zip(lines, keys, strict=True)]
 
 
-def verdict_key(answer_key: str, answer: str, statement: str, eval_flow: Any) -> str:
+def verdict_key(answer_key: str, answer: str, statement: str, eval_flow: Any, scale: Scale = FIVE) -> str:
     """Return the key of the verdict on `statement` about the answer `answer` that is called `answer_key`."""
-    return key_of("verdict", answer_key, answer, statement, eval_flow.fingerprint)
+    more = [] if scale is FIVE else [scale.name]  # journals of before know the one scale only
+    return key_of("verdict", answer_key, answer, statement, eval_flow.fingerprint, *more)
 
 
 def asked_key(question: str, chat_history: Any) -> str:

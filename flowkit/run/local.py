@@ -15,7 +15,7 @@ from flowkit.data.rows import write_rows
 from flowkit.run.engines import Result
 from flowkit.run.folder import hold
 from flowkit.run.format_1 import converted
-from flowkit.run.given import lines_for, told
+from flowkit.run.given import Seen, lines_for
 from flowkit.run.interruption import Interruption
 from flowkit.run.journal import Journal
 from flowkit.run.keys import Task, tasks_of
@@ -35,18 +35,16 @@ class LocalEngine:
         self.names: list[str] = []
         self.findings: list[str] = []
         self.notices: list[str] = []
-        self.asks = True
+        self.seen = Seen(options)
         self.lines: Sequence[Line] = ()
         self._lock: FileLock | None = None
         self._journal: Journal | None = None
 
     def read(self) -> None:
         """Read the lines."""
-        self.lines = list(lines_for(self.options))
-        self.names = list(dict.fromkeys(name for line in self.lines for name in line.statements))
-        self.findings = lint(line.statements for line in self.lines)
-        self._given = sum(line.answer is not None for line in self.lines)
-        self.asks = self._given < len(self.lines)
+        self.lines = list(self.seen.watch(lines_for(self.options)))
+        self.names = list(self.seen.scales)
+        self.findings = [*lint(line.statements for line in self.lines), *self.seen.findings]
 
     def open(self, chat_flow: Any, eval_flow: Any) -> None:
         """Hold the folder and open its journal."""
@@ -54,7 +52,7 @@ class LocalEngine:
         budget = Budget(chat_flow, eval_flow, options.max_cost)
         self._lock = hold(options.folder)
         self._journal = journal = Journal(options.folder / "journal.jsonl", resume=options.resume is not None)
-        self.notices = [*notices_of(journal, options), *told(self._given, len(self.lines))]
+        self.notices = [*notices_of(journal, options), *self.seen.notices]
         self.eval_flow = eval_flow and eval_flow.limited(at_once)
         self.interruption = Interruption()
         self.worker = LineWorker(
@@ -75,7 +73,12 @@ class LocalEngine:
             self.work()
         rows = [self.worker.row(task) for task in self.tasks]
         write_rows(self.options.folder / self.details, rows)
-        return Result(rows, sum_up(rows), self.details, (self.interruption.cause,) if self.interruption.cause else ())
+        return Result(
+            rows,
+            sum_up(rows, self.options.by),
+            self.details,
+            (self.interruption.cause,) if self.interruption.cause else (),
+        )
 
     def work(self) -> None:
         """Finish the lines that are not, as many at once as requests may be in flight."""

@@ -51,16 +51,12 @@ class Shard:
 
 @dataclass(frozen=True)
 class Layout:
-    """What there is to do: how many lines in how many shards, which statements, and what is wrong with those.
-
-    given: how many lines have an answer.
-    """
+    """What there is to do: how many lines in how many shards, which statements, and what is wrong with those."""
 
     lines: int
     shards: int
     names: list[str]
     findings: list[str]
-    given: int
 
 
 def lay_out(lines: Iterable[Line], folder: Path) -> Layout:
@@ -68,18 +64,17 @@ def lay_out(lines: Iterable[Line], folder: Path) -> Layout:
 
     folder: an empty one; it gets `lines/`.
     """
-    count, given, names = 0, 0, dict[str, None]()
+    count, names = 0, dict[str, None]()
 
     def statements() -> Iterator[Mapping[str, str]]:
-        nonlocal count, given
+        nonlocal count
         for line in _split(lines, folder):
             count += 1
-            given += line.answer is not None
             names.update(dict.fromkeys(line.statements))
             yield line.statements
 
     findings = lint(statements())
-    return Layout(count, -(-count // LINES_PER_SHARD), list(names), findings, given)
+    return Layout(count, -(-count // LINES_PER_SHARD), list(names), findings)
 
 
 def _split(lines: Iterable[Line], folder: Path) -> Iterator[Line]:
@@ -94,12 +89,19 @@ def _split(lines: Iterable[Line], folder: Path) -> Iterator[Line]:
 
 
 async def run_shard(
-    shard: Shard, chat_flow: Any, eval_flow: Any, places: asyncio.Semaphore, limit_s: float | None, suffix: str
+    shard: Shard,
+    chat_flow: Any,
+    eval_flow: Any,
+    places: asyncio.Semaphore,
+    limit_s: float | None,
+    suffix: str,
+    by: str | None = None,
 ) -> Sums:
     """Ask for what the shard's journal does not hold yet, write a row per line, and return their sums.
 
     places: for the lines under way, of this shard and others. limit_s: seconds for an answer, and for a verdict.
-    suffix: of the file of rows, ".jsonl" or ".parquet". A line that fails is a row with its error.
+    suffix: of the file of rows, ".jsonl" or ".parquet". by: a column to group the
+    rows by. A line that fails is a row with its error.
     """
     lines, path = shard.lines(), shard.file("journal")
     with Journal(path, resume=path.exists()) as journal:
@@ -114,4 +116,4 @@ async def run_shard(
 
         rows = await asyncio.gather(*map(finish, tasks))
     write_rows(shard.file("details", suffix), rows)
-    return Sums.of(rows)
+    return Sums.of(rows, by)

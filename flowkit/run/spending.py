@@ -11,6 +11,7 @@ from typing import Any
 import openai
 
 from flowkit.base.errors import BadInputError
+from flowkit.base.scale import FIVE, Scale
 from flowkit.data.records import JournalEntry, Tokens
 from flowkit.run.estimate import answer_at_most, check_limits, price_unknown, rates_of, verdict_at_most
 from flowkit.scores.prices import Rate, about, price
@@ -57,11 +58,11 @@ class Budget:
             return Share(self)
         return await self._share(self._rates.answers, await answer_at_most(self.chat_flow, question, chat_history))
 
-    async def for_verdict(self, answer: str, statement: str) -> Share | None:
+    async def for_verdict(self, answer: str, statement: str, scale: Scale = FIVE) -> Share | None:
         """Do the same for a verdict."""
         if self.limit_usd is None:
             return Share(self)
-        return await self._share(self._rates.verdicts, await verdict_at_most(self.eval_flow, answer, statement))
+        return await self._share(self._rates.verdicts, await verdict_at_most(self.eval_flow, answer, statement, scale))
 
     def settle(self, share: Share) -> None:
         """Put what the request did cost in place of what was set aside; all of that where the service does not say."""

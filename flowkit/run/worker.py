@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from flowkit.base import tracing
+from flowkit.base.scale import FIVE, Scale
 from flowkit.base.text import clean
 from flowkit.data.records import Answer, JournalEntry, Row, Times, Tokens, Verdict
 from flowkit.data.usage import tokens_of
@@ -21,6 +22,7 @@ from flowkit.run.keys import Task, verdict_key
 from flowkit.run.spending import Budget, Share
 
 T = TypeVar("T", Answer, Verdict)
+Asked = tuple[str, Scale]  # a statement and the scale that it is judged on
 EMPTY = Verdict(None, "the answer is empty, so the judge was not asked", read_by="empty answer", asks=0)
 NOT_ASKED, ASKED = "not asked", "asked"
 HOPELESS_IN_A_ROW = 3  # so many failures with a cause that no repetition mends, no success between: the run stops
@@ -77,12 +79,12 @@ class LineWorker:
         """
         if (answer := self._answer_of(task)) is None:
             return None
-        texts = dict.fromkeys(task.line.statements.values())
-        missing = [text for text in texts if self._verdict_of(task, text) is None]
+        different = dict.fromkeys(task.line.asked().values())
+        missing = [asked for asked in different if self._verdict_of(task, asked) is None]
         if missing:
             inputs = {"answer": answer.text, "statements": task.line.statements}
             with tracing.span("EvalFlow", "Function", inputs) as span:
-                await asyncio.gather(*(self._judge_one(task, answer.text, text, span) for text in missing))
+                await asyncio.gather(*(self._judge_one(task, answer.text, asked, span) for asked in missing))
         verdicts = self._verdicts_of(task)
         return verdicts if len(verdicts) == len(task.line.statements) else None
 
@@ -124,34 +126,37 @@ class LineWorker:
         entry = self._journal.finished.get(task.key)
         return entry.answer if entry else None
 
-    def _verdict_of(self, task: Task, statement: str) -> Verdict | None:
+    def _verdict_of(self, task: Task, asked: Asked) -> Verdict | None:
         answer = self._answer_of(task)
         if answer is None:
             return None
         if not answer.text.strip():
-            return EMPTY
-        entry = self._journal.finished.get(verdict_key(task.key, answer.text, statement, self._eval_flow))
+            return EMPTY if asked[1] is FIVE else replace(EMPTY, scale=asked[1].name)
+        entry = self._journal.finished.get(self._key_of(task, answer.text, asked))
         return entry.verdict if entry else None
 
     def _verdicts_of(self, task: Task) -> dict[str, Verdict]:
-        found = {name: self._verdict_of(task, text) for name, text in task.line.statements.items()}
+        found = {name: self._verdict_of(task, asked) for name, asked in task.line.asked().items()}
         return {name: verdict for name, verdict in found.items() if verdict is not None}
 
     def _first_error(self, task: Task) -> str | None:
         """Return why the first statement without a verdict has none; None where all have one."""
         answer = self._answer_of(task)
-        for name, text in task.line.statements.items():
-            if answer is not None and self._verdict_of(task, text) is None:
-                error = self._errors.get(verdict_key(task.key, answer.text, text, self._eval_flow), NOT_ASKED)
+        for name, asked in task.line.asked().items():
+            if answer is not None and self._verdict_of(task, asked) is None:
+                error = self._errors.get(self._key_of(task, answer.text, asked), NOT_ASKED)
                 return error if error == NOT_ASKED else f"{error} (statement {name!r})"
         return None
 
-    async def _judge_one(self, task: Task, answer: str, statement: str, span: Any) -> None:
-        key = verdict_key(task.key, answer, statement, self._eval_flow)
+    def _key_of(self, task: Task, answer: str, asked: Asked) -> str:
+        return verdict_key(task.key, answer, asked[0], self._eval_flow, asked[1])
+
+    async def _judge_one(self, task: Task, answer: str, asked: Asked, span: Any) -> None:
+        key = self._key_of(task, answer, asked)
         verdict = await self._outcome(
             key,
-            lambda: self._budget.for_verdict(answer, statement),
-            lambda paid: self._eval_flow.verdict(answer, statement, span, paid),
+            lambda: self._budget.for_verdict(answer, *asked),
+            lambda paid: self._eval_flow.verdict(answer, asked[0], span, paid, asked[1]),
         )
         if verdict is not None:
             self._keep(JournalEntry(key, task.key, verdict=verdict))
