@@ -18,9 +18,12 @@ NAMES = ("output", "answer")  # of the text among a flow's outputs
 
 
 def folder_of(run: str) -> Path | None:
-    """Return the folder of a promptflow run: that of its name, or `run` itself; None where there is none."""
-    found = [Path(run)] if len(Path(run).parts) != 1 else [Path(run), home() / ".runs" / run]
-    return next((folder for folder in found if (folder / ARTIFACTS).is_dir()), None)
+    """Return the folder of a promptflow run: `run` itself, or that of its name; None where there is none.
+
+    A folder that is there and is no promptflow run goes before a run of that name.
+    """
+    folder = home() / ".runs" / run if len(Path(run).parts) == 1 and not Path(run).is_dir() else Path(run)
+    return folder if (folder / ARTIFACTS).is_dir() else None
 
 
 def answered_lines(folder: Path) -> Iterator[Line]:
