@@ -150,6 +150,26 @@ def test_what_cannot_be_used_is_told_and_nothing_is_sent(
     assert server.requests == []
 
 
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "expected the answers of a chat flow: Expecting property name"),
+        ('{"line_number": 0}', "expected what promptflow writes; 'run_info' is missing"),
+        ('{"line_number": 0, "run_info": {"inputs": {"q": "Q"}, "output": {"output": "A"}}}', "'question' is missing"),
+        (
+            '{"line_number": 0, "run_info": {"inputs": {"question": "Q"}, "output": {"score": 3}}}',
+            "expected a text called output or answer among the outputs, got score",
+        ),
+    ],
+)
+def test_a_promptflow_run_that_is_no_chat_flows_is_told(content: str, complaint: str, tmp_path: Path) -> None:
+    artifacts = tmp_path / "flow_artifacts"
+    artifacts.mkdir()
+    (artifacts / "000000000_000000000.jsonl").write_text(content)
+    with pytest.raises(BadInputError, match=complaint):
+        EarlierAnswers.of(str(tmp_path))
+
+
 def test_lines_that_ask_the_same_get_one_answer_each_whatever_their_order() -> None:
     def line(number: int, statement: str, answer: str | None = None) -> Line:
         return Line(number, "Q", [], {"s": statement}, answer=None if answer is None else Given(answer))

@@ -27,22 +27,21 @@ def folder_of(run: str) -> Path | None:
 
 
 def answered_lines(folder: Path) -> Iterator[Line]:
-    """Yield the lines of a run of a chat flow that have an answer, in order.
+    """Yield the lines of a run of a chat flow that have an answer.
 
     Raises BadInputError where the flow has no `question` among its inputs, or its outputs no text.
     """
-    found = [json.loads(text) for path in (folder / ARTIFACTS).glob("*.jsonl") for text in _lines_of(path)]
-    for each in sorted(found, key=lambda each: int(each["line_number"])):
-        inputs, outputs = each["run_info"]["inputs"] or {}, each["run_info"]["output"]
-        if outputs:
-            try:
-                yield line_of(each["line_number"] + 1, {**_asked(inputs), "answer": _text(outputs)})
-            except (TypeError, ValueError) as error:
-                raise BadInputError(f"{folder} line {each['line_number'] + 1}: {error}") from None
-
-
-def _lines_of(path: Path) -> list[bytes]:
-    return path.read_bytes().splitlines()
+    for path in sorted((folder / ARTIFACTS).glob("*.jsonl")):
+        try:
+            for text in path.read_bytes().splitlines():
+                found = json.loads(text)
+                number, run = found["line_number"] + 1, found["run_info"]
+                if run["output"]:  # else the line failed
+                    yield line_of(number, {**_asked(run["inputs"] or {}), "answer": _text(run["output"])})
+        except KeyError as error:
+            raise BadInputError(f"{path}: expected what promptflow writes; {error} is missing") from None
+        except (OSError, TypeError, ValueError) as error:
+            raise BadInputError(f"{path}: expected the answers of a chat flow: {error}") from None
 
 
 def _asked(inputs: JsonObject) -> JsonObject:
