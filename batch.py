@@ -11,6 +11,8 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path, PurePath
 
+import check_list
+import flow
 from check_list import EvalFlow
 from flow import ChatFlow
 from flowkit.base.errors import BadInputError
@@ -20,27 +22,25 @@ from flowkit.base.program import stop_printing
 from flowkit.base.text import clean, visible
 from flowkit.data.figures import Figures, write_figures
 from flowkit.data.labels import Label, read_labels
-from flowkit.data.lines import digest_of
-from flowkit.data.records import DataInfo, Row, RunInfo
+from flowkit.data.records import Row, RunInfo
 from flowkit.data.rows import read_rows
-from flowkit.judge.asking import check_scales
-from flowkit.model.configuration import Model, is_offline
+from flowkit.judge.messages import check_scales
 from flowkit.model.token_factor import factor_of
+from flowkit.prompt.prompty import Prompt
 from flowkit.report.github import print_annotations, write_summary
 from flowkit.report.html import write_page
 from flowkit.report.junit import write_junit
 from flowkit.report.terminal import print_comparison, print_failures, print_figures, print_rows
-from flowkit.run.engines import Engine, Result, engine_for
+from flowkit.run.engines import Engine, Prompts, Result, engine_for
 from flowkit.run.estimate import estimated
+from flowkit.run.info import info_of
 from flowkit.run.interruption import StoppedError
 from flowkit.run.options import RunOptions, read_options, resume_command
 from flowkit.scores.comparison import Comparison, compare
 from flowkit.scores.gate import Gate, Threshold, check_gate, parse_thresholds
 from flowkit.scores.people import corrected
-from flowkit.scores.prices import table
 
 ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED, CANNOT_TELL, OUR_FAULT = 0, 1, 2, 3, 4, 70
-NOBODY = "nobody"
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,6 @@ class Plan:
     thresholds: Sequence[Threshold]
     baseline: Sequence[Row] | None
     labels: Sequence[Label] | None = None
-
-    @property
-    def models(self) -> list[Model | None]:
-        """The models that answer and judge, None where none is asked."""
-        return [flow.model if flow else None for flow in (self.chat_flow, self.eval_flow)]
-
-    @property
-    def token_factor(self) -> float:
-        """How many tokens the service counts for each that is counted here."""
-        return factor_of(self.chat_flow.model) if self.chat_flow else 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def prepared(engine: Engine, options: RunOptions) -> Plan:
     """Check all that the run needs, and open its folder. Raises BadInputError; nothing has been sent then."""
     with errors_as_bad_input():
-        engine.read()
+        engine.read(prompts_of(options))
         thresholds = parse_thresholds(options.fail_under, engine.names, engine.seen.scales)
         baseline = read_rows(options.baseline) if options.baseline else None
         labels = read_labels(options.labels) if options.labels else None
@@ -112,13 +102,26 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
 def print_estimate(options: RunOptions) -> int:
     """Print what the run would take; nothing is sent. Raises BadInputError."""
     with errors_as_bad_input():
-        print(estimated(options, partial(flows_for, options)))
+        print(estimated(options, prompts_of(options).chat, partial(flows_for, options)))
     return ALL_WELL
 
 
+def prompts_of(options: RunOptions) -> Prompts:
+    """Return the prompts, before there is a model. Raises OSError or ValueError for a file that cannot be used."""
+    files = options.chat_prompt or flow.PROMPT, options.judge_prompt or check_list.PROMPT
+    return Prompts(*map(Prompt.load, files))
+
+
 def flows_for(options: RunOptions, asks: bool) -> tuple[ChatFlow | None, EvalFlow | None]:
-    """Return what answers and what judges; None in place of what nobody asks, which then needs no configuration."""
-    return ChatFlow() if asks else None, None if options.only_answer else EvalFlow(votes=options.votes)
+    """Return what answers and what judges; None in place of what nobody asks, which then needs no configuration.
+
+    Raises ValueError for a model that cannot be used.
+    """
+    chat_prompt, judge_prompt = (str(path) if path else None for path in (options.chat_prompt, options.judge_prompt))
+    return (
+        ChatFlow(prompt=chat_prompt) if asks else None,
+        None if options.only_answer else EvalFlow(votes=options.votes, prompt=judge_prompt),
+    )
 
 
 @contextmanager
@@ -134,7 +137,7 @@ def errors_as_bad_input() -> Iterator[None]:
 
 def run(engine: Engine, plan: Plan) -> int:
     """Let the engine run, write what came of it, print it, and return the exit code."""
-    options, started = plan.options, what_runs(plan)
+    options, started = plan.options, info_of(plan.options, plan.chat_flow, plan.eval_flow)
     try:
         result = engine.run()
     except StoppedError as error:
@@ -142,7 +145,8 @@ def run(engine: Engine, plan: Plan) -> int:
     except OSError as error:
         return ask_to_resume(options, [told(error)])
     finished_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    ran = replace(started, finished_at=finished_at, token_factor=round(plan.token_factor, 2))
+    learned = round(factor_of(plan.chat_flow.model), 2) if plan.chat_flow else 1.0
+    ran = replace(started, finished_at=finished_at, token_factor=learned)
     figures = replace(result.figures, run=ran)
     if plan.labels is not None:
         figures = corrected(figures, result.rows, plan.labels)
@@ -151,7 +155,7 @@ def run(engine: Engine, plan: Plan) -> int:
     page, unwritten = write(plan, result, figures, gate)
     print_rows(result.rows, engine.names)
     print_figures(figures, engine.names)
-    print_verdict(plan, result, comparison, gate)
+    print_verdict(plan, ran, result, comparison, gate)
     if figures.failed:
         print_failures(result.rows, result.stopped)
         print_annotations(result.rows, options.data)
@@ -159,29 +163,6 @@ def run(engine: Engine, plan: Plan) -> int:
     if figures.failed or unwritten:
         return ask_to_resume(options, unwritten)
     return ALL_WELL if gate.passed else GATE_MISSED if gate.missed else CANNOT_TELL
-
-
-def what_runs(plan: Plan) -> RunInfo:
-    """Return what the figures will be of; digests tell the versions of a file apart."""
-    options, models = plan.options, plan.models
-    answered_by, judged_by = (model.name if model else NOBODY for model in models)
-    files = {"chat.prompty": plan.chat_flow, "eval_checklist.prompty": plan.eval_flow}
-    offline = any(model and is_offline(model) for model in models)
-    return RunInfo(
-        answered_by=answered_by,
-        judged_by=judged_by,
-        votes=options.votes,
-        offline=offline,
-        prompts={file: flow.prompt.digest for file, flow in files.items() if flow},
-        data=_info(options.data),
-        engine=options.engine,
-        checklist=_info(options.checklist) if options.checklist else None,
-        prices=None if offline else table(),
-    )
-
-
-def _info(path: str | Path) -> DataInfo:
-    return DataInfo(PurePath(path).name, digest_of(Path(path)))
 
 
 def held_against(plan: Plan, figures: Figures, comparison: Comparison | None) -> Gate:
@@ -211,13 +192,12 @@ def write(plan: Plan, result: Result, figures: Figures, gate: Gate) -> tuple[Pat
     return folder / "report.html", unwritten
 
 
-def print_verdict(plan: Plan, result: Result, comparison: Comparison | None, gate: Gate) -> None:
+def print_verdict(plan: Plan, ran: RunInfo, result: Result, comparison: Comparison | None, gate: Gate) -> None:
     """Print who answered, where the files are, and how the run stands beside its baseline and thresholds."""
     folder = plan.options.folder
-    answered_by, judged_by = (model.name if model else NOBODY for model in plan.models)
-    print(f"answered by {answered_by}, judged by {judged_by}")
-    if plan.token_factor > 1:
-        print(f"{answered_by} counts {plan.token_factor:.2f} tokens for each that we count; the budget heeds it")
+    print(f"answered by {ran.answered_by}, judged by {ran.judged_by}")
+    if ran.token_factor > 1:
+        print(f"{ran.answered_by} counts {ran.token_factor:.2f} tokens for each that we count; the budget heeds it")
     print(f"{folder / result.details} and {folder / 'metrics.json'} written")
     if comparison:
         print_comparison(comparison)

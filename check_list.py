@@ -5,19 +5,26 @@ import json
 import sys
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from flowkit.base import background, tracing
 from flowkit.base.scale import FIVE, Scale
 from flowkit.bridge.connections import ModelConfiguration, fields_of_connection
 from flowkit.data.records import Verdict, plain
 from flowkit.data.statements import read_statements
-from flowkit.judge.asking import judge, messages_for, together
+from flowkit.judge.asking import judge, together
+from flowkit.judge.context import NOTHING_ELSE, Context
+from flowkit.judge.messages import PASS_OR_FAIL, Asked, fitted
 from flowkit.model.configuration import resolve
+from flowkit.model.token_factor import factor_of
 from flowkit.prompt.prompty import Prompt
 from flowkit.scores import metrics
+from flowkit.scores.prices import context_of
 
 BASE_DIR = Path(__file__).absolute().parent
+PROMPT = BASE_DIR / "eval_checklist.prompty"
+MAX_TOTAL_TOKEN = 8000  # for a judge of which nobody knows how much it takes
+FILLED = ("examples", "answer", "statement", "mark", "question", "chat_history", "reference", PASS_OR_FAIL)
 EXAMPLES: list[dict[str, Any]] = [
     {
         "answer": "ChatGPT is a conversational AI model developed by OpenAI.",
@@ -51,42 +58,84 @@ class EvalFlow:
 
     model_config: as for ChatFlow, for the judge.
     votes: how often each statement is judged, 1, 3 or 5 times; the median counts.
+    prompt: the path of another prompty than eval_checklist.prompty.
+    max_total_token: the most that the judge's prompt and its longest reply may take together; where it is not given,
+    what the judge's model takes as far as that is known, else 8,000.
     """
 
     # promptflow reads these annotations and knows few: no quotes, no `X | Y`, no `-> dict`.
-    def __init__(self, model_config: ModelConfiguration = None, votes: int = 1) -> None:
+    def __init__(
+        self,
+        model_config: ModelConfiguration = None,
+        votes: int = 1,
+        prompt: Optional[str] = None,
+        max_total_token: Optional[int] = None,
+    ) -> None:
         if str(votes) not in ("1", "3", "5"):
             raise ValueError(f"votes must be 1, 3 or 5, got {votes!r}")
         self.votes = int(votes)  # promptflow's command line passes it as text
-        self.prompt = Prompt.load(BASE_DIR / "eval_checklist.prompty")
+        self.prompt = Prompt.load(Path(prompt or PROMPT))
+        self.prompt.check_filled(FILLED)
+        self.max_total_token = int(max_total_token) if max_total_token else None
         self.model = resolve(model_config, judge=True, connection=fields_of_connection, default=self.prompt.models)
 
-    def __call__(self, answer: str, statements: dict):  # type: ignore
+    def __call__(  # type: ignore
+        self,
+        answer: str,
+        statements: dict,  # type: ignore
+        question: Optional[str] = None,
+        chat_history: Optional[list] = None,  # type: ignore
+        reference: Optional[str] = None,
+    ):
         """Return {"score": 1 to 5 or None, "explanation": text, ...} for every statement, judged at the same time.
 
-        statements: {name: text}, or the same as JSON text. A score of None means that no reply of the judge could be
-        read; a request that fails raises, for then nothing is known. `flowkit.data.records.Verdict` has all fields.
+        statements: {name: text}, or the same as JSON text. The judge is shown of question, chat_history and reference
+        what is given. A score of None means that no reply of the judge could be read; a request that fails raises, for
+        then nothing is known. `flowkit.data.records.Verdict` has all fields.
         """
-        return background.run(self.judge(answer, statements))
+        return background.run(self.judge(answer, statements, question, chat_history, reference))
 
-    async def judge(self, answer: str, statements: Any) -> dict[str, dict[str, Any]]:
+    async def judge(
+        self, answer: str, statements: Any, question: Any = None, chat_history: Any = None, reference: Any = None
+    ) -> dict[str, dict[str, Any]]:
         """Do the same on the running event loop."""
-        named = read_statements(statements)
-        with tracing.span("EvalFlow", "Function", {"answer": answer, "statements": named}) as span:
-            verdicts = await together(self.verdict(answer, statement, span) for statement in named.values())
+        named, context = read_statements(statements), Context.read(question, chat_history, reference)
+        with tracing.span("EvalFlow", "Function", {"answer": answer, "statements": named, **context.given()}) as span:
+            verdicts = await together(self.verdict(answer, each, context, span) for each in named.values())
             results = {name: plain(verdict) for name, verdict in zip(named, verdicts, strict=True)}
             tracing.record_output(span, results)
         return results
 
     async def verdict(
-        self, answer: str, statement: str, parent: Any = None, paid: Any = None, scale: Scale = FIVE
+        self,
+        answer: str,
+        statement: str,
+        context: Context = NOTHING_ELSE,
+        parent: Any = None,
+        paid: Any = None,
+        scale: Scale = FIVE,
     ) -> Verdict:
         """Judge `answer` by one statement. parent: the span to trace below. paid: a list for the tokens of each ask."""
-        return await judge(self.model, self.prompt, answer, statement, EXAMPLES, self.votes, parent, paid, scale)
+        asked, shown = self._asked(answer, statement, scale), await self.fitted(answer, statement, context, scale)
+        return await judge(self.model, asked, self.votes, parent, paid, shown)
 
-    def messages(self, answer: str, statement: str, scale: Scale = FIVE) -> list[dict[str, str]]:
-        """Return the prompt that the judge is sent first."""
-        return messages_for(self.prompt, answer, statement, EXAMPLES, scale)
+    async def fitted(self, answer: str, statement: str, context: Context, scale: Scale = FIVE) -> Context:
+        """Return what the judge is shown of the context: what its prompt uses and its token budget allows."""
+        context = context.used_by(self.prompt)
+        if not context.chat_history and not context.reference:
+            return context
+        name, address = self.model.name, self.model.service.base_url
+        budget = self.max_total_token or context_of(name, address) or MAX_TOTAL_TOKEN
+        return await fitted(self._asked(answer, statement, scale), context, name, budget, factor_of(self.model))
+
+    def messages(
+        self, answer: str, statement: str, context: Context = NOTHING_ELSE, scale: Scale = FIVE
+    ) -> list[dict[str, str]]:
+        """Return the prompt that the judge is sent first, with the whole context."""
+        return self._asked(answer, statement, scale).messages(context)
+
+    def _asked(self, answer: str, statement: str, scale: Scale) -> Asked:
+        return Asked(self.prompt, answer, statement, EXAMPLES, scale)
 
     def limited(self, at_once: int) -> Any:
         """Return the same flow with at most `at_once` requests to the judge in flight."""
@@ -96,9 +145,10 @@ class EvalFlow:
 
     @property
     def fingerprint(self) -> list[Any]:
-        """What a verdict depends on besides answer and statement."""
+        """What a verdict depends on besides what the judge is shown."""
         examples = hashlib.sha256(json.dumps(EXAMPLES, sort_keys=True).encode()).hexdigest()[:12]
-        return [self.model.name, self.prompt.digest, self.votes, examples]
+        budget = [self.max_total_token] if self.max_total_token else []
+        return [self.model.name, self.prompt.digest, self.votes, examples, *budget]
 
     def __aggregate__(self, line_results: list) -> dict:  # type: ignore[type-arg]
         """Return `average_<name>` for every statement name, the counts that make it honest, and `total`."""

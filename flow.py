@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from flowkit.base.tracing import trace
 from flowkit.bridge.connections import ModelConfiguration, fields_of_connection
+from flowkit.bridge.entry import takes_inputs_of
 from flowkit.model.completion import Reply, stream_text
 from flowkit.model.configuration import resolve
 from flowkit.model.token_factor import factor_of, learn_factor
@@ -18,6 +19,7 @@ from flowkit.prompt.prompty import Prompt
 from flowkit.prompt.tokens import load_vocabulary
 
 BASE_DIR = Path(__file__).absolute().parent
+PROMPT = BASE_DIR / "chat.prompty"
 Pieces = AsyncGenerator[str, None]
 
 
@@ -33,20 +35,23 @@ class ChatFlow:
     model_config: promptflow's OpenAIModelConfiguration or AzureOpenAIModelConfiguration, a dict of either's fields,
     or None for what .env and the environment say, else the offline demonstration.
     max_total_token: the most that the prompt and the longest reply (max_tokens in chat.prompty) may take together.
+    prompt: the path of another prompty than chat.prompty. Its inputs are what the flow is called with.
     """
 
     _reply: Optional[Reply] = None
 
     # promptflow reads these annotations and knows few: no quotes, no `X | Y`, no `from __future__ import annotations`.
-    def __init__(self, model_config: ModelConfiguration = None, max_total_token: int = 1100) -> None:
-        self.prompt = Prompt.load(BASE_DIR / "chat.prompty")
+    def __init__(
+        self, model_config: ModelConfiguration = None, max_total_token: int = 1100, prompt: Optional[str] = None
+    ) -> None:
+        self.prompt = Prompt.load(Path(prompt or PROMPT))
         self.model = resolve(model_config, connection=fields_of_connection, default=self.prompt.models)
         self.max_total_token = int(max_total_token)  # promptflow's command line passes its default as text
         load_vocabulary(self.model.name)
 
     @property
     def fingerprint(self) -> list[Any]:
-        """What an answer depends on besides question and history; not the address: a server may have moved."""
+        """What an answer depends on besides what is asked; not the address: a server may have moved."""
         return [self.model.name, self.prompt.digest, self.max_total_token]
 
     def limited(self, at_once: int) -> Any:
@@ -56,16 +61,23 @@ class ChatFlow:
         return flow
 
     # `-> str` is what promptflow wants to see of a flow that streams text; it is an async generator.
+    @takes_inputs_of(PROMPT)
     @trace
-    async def __call__(self, question: str = "What is ChatGPT?", chat_history: Optional[list] = None) -> str:  # type: ignore
+    async def __call__(  # type: ignore
+        self,
+        question: str = "What is ChatGPT?",
+        chat_history: Optional[list] = None,  # type: ignore
+        **inputs: Any,
+    ) -> str:
         """Yield the answer to `question` in pieces of text.
 
         chat_history: oldest first, each {"role": "user" | "assistant" | "system", "content": text}.
+        inputs: of the prompt's own, by their names; those with a default may be left out.
         Nothing is sent before the first step. Who may stop early wraps this in `contextlib.aclosing`.
         """
         reply, factor = self._reply or Reply(), factor_of(self.model)
         messages, reply.dropped = await fitted_messages(
-            self.prompt, self.model.name, question, chat_history, self.max_total_token, factor=factor
+            self.prompt, self.model.name, question, chat_history, self.max_total_token, factor=factor, inputs=inputs
         )
         if reply.dropped:
             log(f"Dropped the {reply.dropped} oldest messages of the history to fit {self.max_total_token} tokens")
@@ -74,11 +86,11 @@ class ChatFlow:
                 yield piece
         await learn_factor(self.model, messages, reply.usage)
 
-    def stream(self, question: str, chat_history: Any = None, reply: Optional[Reply] = None) -> Pieces:
+    def stream(self, question: str, chat_history: Any = None, reply: Optional[Reply] = None, **inputs: Any) -> Pieces:
         """Do the same, and tell `reply` how the answer ended (finished or cut) and what it cost."""
         flow: Any = copy(self)
         flow._reply = reply
-        pieces: Pieces = flow(question, chat_history)
+        pieces: Pieces = flow(question, chat_history, **inputs)
         return pieces
 
 
@@ -87,13 +99,20 @@ if __name__ == "__main__":
 
     from flowkit.base.program import exit_code_of
     from flowkit.base.text import visible
+    from flowkit.run.conversation import Conversation
 
-    async def main() -> None:
+    async def answer(question: str) -> None:
         """Print the answer as it comes."""
-        question = " ".join(sys.argv[1:]) or "What is Prompt flow?"
         show = visible if sys.stdout.isatty() else str  # a terminal would obey an escape sequence in an answer
         async for piece in ChatFlow()(question):  # type: ignore[attr-defined]
             print(show(piece), end="", flush=True)
         print()
 
-    sys.exit(exit_code_of(lambda: asyncio.run(main()), "flow.py"))
+    def main() -> None:
+        """Answer the question; without one, talk to whoever sits at a terminal."""
+        question = " ".join(sys.argv[1:])
+        if not question and sys.stdin.isatty() and sys.stdout.isatty():
+            return Conversation(ChatFlow()).go_on()
+        return asyncio.run(answer(question or "What is Prompt flow?"))
+
+    sys.exit(exit_code_of(main, "flow.py"))

@@ -11,10 +11,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import check_list
+import flow
 from flowkit.data.records import Verdict
 from flowkit.model.completion import Reply
 from flowkit.model.configuration import Model, Service
+from flowkit.prompt.prompty import Prompt
 from flowkit.report.html import write_page
+from flowkit.run.engines import Prompts
 from flowkit.run.on_ray import RayEngine
 from flowkit.run.options import RunOptions
 
@@ -24,7 +28,7 @@ MODEL = Model("instant", Service("http://127.0.0.1:9/v1", "none"))
 class InstantChat:
     """Answer every question with the same fourteen words."""
 
-    model, fingerprint = MODEL, ("instant", "chat")
+    model, fingerprint, prompt = MODEL, ("instant", "chat"), Prompt.load(flow.PROMPT)
 
     def limited(self, at_once: int) -> InstantChat:
         """Return itself: nothing is in flight."""
@@ -43,13 +47,15 @@ class InstantChat:
 class InstantJudge:
     """Give every statement a 4."""
 
-    fingerprint = ("instant", "judge")
+    fingerprint, prompt = ("instant", "judge"), Prompt.load(check_list.PROMPT)
 
     def limited(self, at_once: int) -> InstantJudge:
         """Return itself: nothing is in flight."""
         return self
 
-    async def verdict(self, answer: str, statement: str, parent: Any = None) -> Verdict:
+    async def verdict(
+        self, answer: str, statement: str, context: Any = None, parent: Any = None, paid: Any = None
+    ) -> Verdict:
         """Return the verdict."""
         return Verdict(4, "So it seems.")
 
@@ -60,7 +66,7 @@ def main(data: str, out: str) -> None:
     start_s = time.perf_counter()
     engine = RayEngine(RunOptions(data, folder, engine="ray", workers=2, concurrency=64, line_timeout=60, quiet=True))
     with closing(engine):
-        engine.read()
+        engine.read(Prompts(InstantChat.prompt, InstantJudge.prompt))
         engine.open(InstantChat(), InstantJudge())
         laid_out_s = time.perf_counter() - start_s
         result = engine.run()

@@ -401,3 +401,22 @@ def test_labels_that_cannot_be_read_and_a_folder_that_cannot_be_written_are_told
     assert no_folder.startswith(f"calibrate: {file}: ")
     assert "another run is writing there" in held
     assert server.requests == []
+
+
+def test_the_judge_sees_the_question_and_the_reference_of_a_label(server: ChatServer, tmp_path: Path) -> None:
+    server.usual = Answer(deltas=[FOUR])
+    labels = [
+        {"answer": "Paris.", "statement": "It is right.", "score": 5, **more}
+        for more in ({}, {"question": "Which capital?"}, {"question": "Which city?", "reference": "Paris."})
+    ]
+    (tmp_path / "labels.jsonl").write_text("".join(json.dumps(label) + "\n" for label in labels))
+    flow = EvalFlow({"model": "judge-of-labels", "base_url": server.base_url, "api_key": "sk-of-nobody"})
+    assert calibrate(tmp_path / "labels.jsonl", flow, tmp_path / "out").scored == 3
+    asked = ["\n".join(message["content"] for message in seen.messages) for seen in server.requests]
+    assert sorted(("Which" in text, "<reference " in text) for text in asked) == [
+        (False, False),
+        (True, False),
+        (True, True),
+    ]
+    calibrate(tmp_path / "labels.jsonl", flow, tmp_path / "out")
+    assert len(server.requests) == 3

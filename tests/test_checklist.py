@@ -134,7 +134,7 @@ def test_a_line_that_a_statement_cannot_join_is_bad_input_with_its_number(
     data = tmp_path / "lines.jsonl"
     data.write_text(json.dumps(columns))
     with pytest.raises(BadInputError, match=complaint):
-        read_lines(data, checklist)
+        read_lines(data, checklist=checklist)
 
 
 @given(TEXTS, TEXTS)

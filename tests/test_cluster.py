@@ -18,6 +18,7 @@ import pytest
 from tests.chat_server import Act, Answer, ChatServer, Status
 from tests.desk import STATEMENTS, VERDICT, Desk, healthy
 from tests.programs import until
+from tests.test_own_inputs import with_tone
 from tests.test_storage import in_parquet
 
 pytest.importorskip("ray", reason="ray is not installed: pip install -r requirements-ray.txt")
@@ -206,3 +207,17 @@ def test_bad_input_is_refused_before_anything_is_sent(desk: Desk) -> None:
     assert code == 2
     assert f"data.jsonl line {LINES + 1}: expected a JSON object" in printed
     assert desk.server.requests == []
+
+
+def test_inputs_and_references_reach_workers_and_rows(desk: Desk) -> None:
+    with_tone(desk.folder)
+    row = {"question": "Question 0?", "tone": "dry", "reference": "So.", "statements": STATEMENTS}
+    rows = [row, {**row, "question": "Question 1?", "tone": "kind"}]
+    (desk.folder / "data.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    for kind in ("jsonl", "parquet"):
+        code, printed = desk.run(*ON_RAY, "--chat-prompt", "mine.prompty", "--format", kind, "--out", kind)
+        assert code == 0, printed
+        kept = [(row["inputs"], row["reference"]) for row in desk.rows(kind)]
+        assert kept == [({"tone": "dry"}, "So."), ({"tone": "kind"}, "So.")]
+    judged = [str(seen.messages) for seen in desk.server.requests if not seen.body.get("stream")]
+    assert all("<question " in text and "<reference " in text for text in judged)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.promptflow]
 KEY = f"sk-{uuid.uuid4()}"  # in no file, this one included
 
 
-def pf(folder: Path, *words: str) -> str:
-    """Type a command of promptflow in a copy of the project and return all that it prints."""
+def pf(folder: Path, *words: str, changed: Mapping[str, str] | None = None) -> str:
+    """Type a command of promptflow in a copy of the project and return all that it prints.
+
+    changed: files of the copy that have another text.
+    """
+    copy = copy_of_project(folder)
+    for name, text in (changed or {}).items():
+        (copy / name).write_text(text)
     environment = {**clean_environment(folder / "home"), **new_home(folder / "home"), "MY_KEY": KEY}
-    done = subprocess.run(
-        ["pf", *words], cwd=copy_of_project(folder), env=environment, capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run(["pf", *words], cwd=copy, env=environment, capture_output=True, text=True, timeout=120)
     return done.stdout + done.stderr
 
 

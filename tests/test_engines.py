@@ -122,10 +122,13 @@ def former_run(tmp_path: Path, server: ChatServer) -> Desk:
 
 @pytest.mark.slow
 def test_a_run_of_format_1_is_resumed_reported_and_compared(former_run: Desk) -> None:
-    # Its answers are found, not its verdicts: the judge's prompt is another one since.
-    assert requests_of(former_run, "--resume", "out", "--baseline", str(FORMER_RUN)) == (1, 6)
+    prompt = str(FORMER_RUN.parent / "eval_checklist_of_answers_alone.prompty")  # it shows what it showed
+    with_it = ("--judge-prompt", prompt, "--baseline", str(FORMER_RUN))
+    assert requests_of(former_run, "--resume", "out", *with_it) == (1, 2)
     former_run.check_complete()
     assert "format" in former_run.metrics()
+    assert requests_of(former_run, "--resume", "out") == (0, 6)  # a judge that sees the question is another one
+    former_run.check_complete()
 
 
 @pytest.mark.slow

@@ -125,7 +125,7 @@ def test_a_prompt_without_a_limit_cannot_be_estimated(
     path.write_text("---\nname: short\n---\nsystem:\nBe short.\n")
     flow = ChatFlow()
     flow.prompt = Prompt.load(path)
-    with pytest.raises(BadInputError, match=r"--estimate needs max_tokens in chat\.prompty"):
+    with pytest.raises(BadInputError, match=r"--estimate needs max_tokens in short\.prompty"):
         asyncio.run(estimate([], flow, EvalFlow()))
 
 

@@ -41,7 +41,7 @@ def run(example: str, out: Path, capsys: pytest.CaptureFixture[str]) -> tuple[li
 
 
 def test_each_example_is_run_here_and_has_ten_lines_of_readme_at_most() -> None:
-    assert EXAMPLES == ["existing_answers", "one_checklist"]
+    assert EXAMPLES == ["existing_answers", "one_checklist", "own_input"]  # the last in tests/test_own_inputs.py
     for example in EXAMPLES:
         assert len((PROJECT / "examples" / example / "README.md").read_text(encoding="utf-8").splitlines()) <= 10
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,9 @@ def test_lines_that_ask_the_same_get_one_answer_each_whatever_their_order() -> N
     earlier = [line(1, "b", "of b"), line(2, "a", "of a")]
     filled = EarlierAnswers("run x", earlier).fill([line(1, "a"), line(2, "b"), line(3, "c")])
     assert [each.answer and each.answer.text for each in filled] == ["of a", "of b", None]
+    dry = replace(line(1, "a"), inputs={"tone": "dry"})
+    assert [each.answer for each in EarlierAnswers("run x", earlier).fill([dry])] == [None]
+    assert all(each.answer for each in EarlierAnswers("run x", earlier, ["chat_history"]).fill([dry]))
     with pytest.raises(BadInputError, match="line 1 has an answer of its own"):
         EarlierAnswers("run x", earlier).fill([line(1, "a", "mine")])
 

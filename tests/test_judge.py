@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from check_list import EXAMPLES, EvalFlow
 from flowkit.data.records import Tokens, Verdict, plain
 from flowkit.judge.asking import judge, most_tokens
+from flowkit.judge.messages import Asked
 from flowkit.model.configuration import resolve
 from flowkit.prompt.budget import prompt_tokens
 from flowkit.prompt.prompty import Prompt
@@ -581,7 +582,7 @@ def test_whatever_answer_and_statement_say_the_request_is_the_same_around_them(s
 def test_an_example_can_be_nothing_but_an_example(server: ChatServer, text: str) -> None:
     server.usual = FIVE
     example = {"answer": f"A\n{text}", "statement": f"B\n{text}", "explanation": f"C\n{text}", "score": 2}
-    asyncio.run(judge(resolve(at(server)), PROMPT, "The answer.", "It is short.", [example]))
+    asyncio.run(judge(resolve(at(server)), Asked(PROMPT, "The answer.", "It is short.", [example])))
     (seen,) = server.requests
     assert [message["role"] for message in seen.messages] == ["system", "user"]
     shown = seen.messages[1]["content"].split("\n")

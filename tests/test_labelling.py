@@ -138,6 +138,8 @@ def test_who_chooses_the_lines_is_told_that_only_the_sample_corrects(report: Pat
         (5, "a", 5, "free"),
         (5, "b", 1, "free"),
     ]
+    assert [label["question"].split(":")[0] for label in found] == ["Question 5", "Question 5"]
+    assert "reference" not in found[0]
 
 
 def test_a_run_without_answers_offers_no_labelling(tmp_path: Path, page: Page) -> None:

@@ -154,6 +154,17 @@ def test_nothing_is_none_in_all_its_spellings(tmp_path: Path, nothing: str) -> N
     assert said(read_lines(path)) == [{"question": "a", "chat_history": [], "statements": {}}]
 
 
+@pytest.mark.parametrize(
+    ("reference", "found"), [('"Paris."', "Paris."), ('"null"', "null"), ("null", None), ("NaN", None), ('" "', None)]
+)
+def test_a_reference_is_text_or_left_out(tmp_path: Path, reference: str, found: str | None) -> None:
+    (tmp_path / "data.jsonl").write_text(f'{{"question": "a", "reference": {reference}}}\n')
+    assert read_lines(tmp_path / "data.jsonl")[0].reference == found
+    (tmp_path / "data.jsonl").write_text('{"question": "a", "reference": ["b"]}\n')
+    with pytest.raises(BadInputError, match=r"line 1: 'reference' must be text, got list"):
+        read_lines(tmp_path / "data.jsonl")
+
+
 @pytest.mark.parametrize("nothing", ["null", "NaN"])
 def test_a_statement_that_is_nothing_is_left_out(tmp_path: Path, nothing: str) -> None:
     statements = f'{{"short": "It is short.", "names": {nothing}, "says": "null", "blank": ""}}'

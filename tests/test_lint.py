@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from flowkit.data.lines import read_lines
 from flowkit.data.lint import lint
+from flowkit.data.records import Line
 
 PROJECT = Path(__file__).absolute().parent.parent
 NUMBER, NOTHING = "it wants a number and does not say of what", "it says nothing"
@@ -92,9 +94,28 @@ LEFT_IN_PEACE = [
 ]
 
 
+def findings_of(lines: Iterable[dict[str, str]], *shown: str) -> list[str]:
+    """Return the findings about statements alone, or where a line has what is shown too."""
+    history = [{"role": "user", "content": "Hi"}]
+    return lint((Line(1, "How many?", history, statements, "One.") for statements in lines), shown)
+
+
+@pytest.mark.parametrize(("statement", "why"), POINTED_OUT)
+def test_what_the_judge_is_shown_is_not_pointed_out(statement: str, why: str) -> None:
+    mended = {NUMBER: {"question"}, QUESTION: {"question"}, MESSAGE: {"chat_history"}, EXPECTED: {"reference"}}
+    mended |= {NOTHING: set(), COMPARED: {"chat_history", "reference"}}
+    for shown in ("question", "chat_history", "reference"):
+        assert bool(findings_of([{"good": statement}], shown)) == (shown not in mended[why])
+
+
+def test_what_a_line_does_not_have_is_not_shown() -> None:
+    statements = {"good": "It repeats the previous answer."}
+    assert len(lint([Line(1, "Why?", [], statements)], ["question", "chat_history", "reference"])) == 1
+
+
 @pytest.mark.parametrize(("statement", "why"), POINTED_OUT)
 def test_what_cannot_be_judged_alone_is_pointed_out(statement: str, why: str) -> None:
-    (finding,) = lint([{"good": statement}])
+    (finding,) = findings_of([{"good": statement}])
     assert finding.startswith(f"statement 'good', {statement!r}: ")
     assert why in finding
     assert "; " in finding
@@ -102,11 +123,12 @@ def test_what_cannot_be_judged_alone_is_pointed_out(statement: str, why: str) ->
 
 @pytest.mark.parametrize("statement", LEFT_IN_PEACE)
 def test_what_can_be_judged_is_left_in_peace(statement: str) -> None:
-    assert lint([{"good": statement}]) == []
+    assert findings_of([{"good": statement}]) == []
 
 
-def test_the_tutorial_has_one_such_statement() -> None:
-    (finding,) = lint(line.statements for line in read_lines(PROJECT / "data.jsonl"))
+def test_the_tutorial_has_one_such_statement_where_the_question_is_not_shown() -> None:
+    assert lint(read_lines(PROJECT / "data.jsonl"), ["question"]) == []
+    (finding,) = lint(read_lines(PROJECT / "data.jsonl"))
     assert finding == (
         "statement 'correctness', 'result should be 1': it wants a number and does not say of what; "
         'say what is counted, such as "It says that the user asked 1 question."'
@@ -115,15 +137,15 @@ def test_the_tutorial_has_one_such_statement() -> None:
 
 def test_our_own_labels_and_examples_have_none() -> None:
     labels = [json.loads(line) for line in (PROJECT / "labels.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert lint({"statement": label["statement"]} for label in labels) == []
-    mended = [finding.split('"')[1] for finding in lint([{"a": "value = 1", "b": "It answers the question."}])]
+    assert findings_of({"statement": label["statement"]} for label in labels) == []
+    mended = [finding.split('"')[1] for finding in findings_of([{"a": "value = 1", "b": "It answers the question."}])]
     assert mended == ["It says that the user asked 1 question.", "It says what ChatGPT is."]
-    assert lint({"mended": statement} for statement in mended) == []
+    assert findings_of({"mended": statement} for statement in mended) == []
 
 
 def test_each_finding_is_told_once_in_order_of_appearance() -> None:
     line = {"b": "value = 1", "good": "It is short.", "a": "value = 1"}
-    findings = lint([line, line, {"a": "value = 2"}, line])
+    findings = findings_of([line, line, {"a": "value = 2"}, line])
     assert [finding.split(": ")[0] for finding in findings] == [
         "statement 'b', 'value = 1'",
         "statement 'a', 'value = 1'",
@@ -132,12 +154,12 @@ def test_each_finding_is_told_once_in_order_of_appearance() -> None:
 
 
 def test_no_statements_are_no_findings() -> None:
-    assert lint([{}, {}]) == []
+    assert findings_of([{}, {}]) == []
 
 
 @given(st.lists(st.dictionaries(st.text(), st.text(st.sampled_from("1 =\n'\"?") | st.characters()))))
 def test_any_text_gives_short_findings_of_one_line(statements: list[dict[str, str]]) -> None:
-    for finding in lint(statements):
+    for finding in findings_of(statements):
         assert len(finding.splitlines()) == 1
         assert len(finding) < 300
 
@@ -145,7 +167,7 @@ def test_any_text_gives_short_findings_of_one_line(statements: list[dict[str, st
 @given(st.text(st.characters(codec="utf-8")))
 def test_quoted_text_points_at_nothing(text: str) -> None:
     quoted = f'It has the words "x{text.replace(chr(34), "")}, the ground truth".'
-    assert lint([{"good": quoted.replace("\u201c", "").replace("\u201d", "")}]) == []
+    assert findings_of([{"good": quoted.replace("\u201c", "").replace("\u201d", "")}]) == []
 
 
 LONG = [
@@ -162,5 +184,5 @@ LONG = [
 @pytest.mark.parametrize("statement", LONG, ids=[text[:12].strip() or "blank" for text in LONG])
 def test_a_long_statement_is_read_in_no_time(statement: str) -> None:
     began_s = time.monotonic()
-    lint([{"long": statement}])
+    findings_of([{"long": statement}])
     assert time.monotonic() - began_s < 0.5

@@ -30,6 +30,7 @@ def check_outputs(notebook: Any) -> None:
     figures = shown(cell_with(notebook, "pf.get_metrics(eval_run)"))
     assert '"average_correctness": 5.0' in figures
     assert '"total": 3' in figures
+    assert "{'answer': 2.33, 'answer, question': 3.67}" in shown(cell_with(notebook, "about_the_question"))
     assert not [
         output for cell in notebook.cells for output in cell.get("outputs", []) if output.output_type == "error"
     ]

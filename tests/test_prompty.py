@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jinja2 import TemplateSyntaxError
 
 from flowkit.prompt.prompty import Prompt
 
@@ -246,6 +245,9 @@ def test_our_chat_prompt_gives_the_messages_that_promptflow_gives(question: str,
     assert CHAT.messages(**inputs) == theirs(PROJECT / "chat.prompty")(**inputs)
 
 
+CONTEXTS = st.fixed_dictionaries(
+    {}, optional={"question": BENIGN, "chat_history": histories(BENIGN), "reference": BENIGN}
+)
 EXAMPLES = st.lists(
     st.fixed_dictionaries(
         {"answer": BENIGN, "statement": BENIGN, "explanation": BENIGN, "score": st.integers(1, 5)},
@@ -256,11 +258,11 @@ EXAMPLES = st.lists(
 
 @pytest.mark.promptflow
 @settings(max_examples=25)
-@given(EXAMPLES, BENIGN, BENIGN)
+@given(EXAMPLES, BENIGN, BENIGN, CONTEXTS)
 def test_our_judges_prompt_gives_the_messages_that_promptflow_gives(
-    examples: list[dict[str, Any]], answer: str, statement: str
+    examples: list[dict[str, Any]], answer: str, statement: str, context: dict[str, Any]
 ) -> None:
-    inputs = {"examples": examples, "answer": answer, "statement": statement, "mark": "5c0ee77a"}
+    inputs = {"examples": examples, "answer": answer, "statement": statement, "mark": "5c0ee77a", **context}
     assert JUDGE.messages(**inputs) == theirs(PROJECT / "eval_checklist.prompty")(**inputs)
 
 
@@ -283,7 +285,9 @@ def test_a_line_of_dashes_in_the_prompt_is_text(tmp_path: Path) -> None:
 def test_the_shipped_prompts_say_what_they_need() -> None:
     assert (CHAT.name, CHAT.inputs, CHAT.max_tokens) == ("Stream Chat", ("question", "chat_history"), 1024)
     assert CHAT.parameters == {"temperature": 0.2, "stream": True, "max_tokens": 1024}
-    assert set(JUDGE.inputs) == {"examples", "answer", "statement", "mark", "pass_or_fail"}
+    shown = {"question", "chat_history", "reference", "pass_or_fail"}
+    assert set(JUDGE.inputs) == {"examples", "answer", "statement", "mark", *shown}
+    assert set(JUDGE.defaults) == shown
     assert JUDGE.parameters["temperature"] == 0
 
 
@@ -341,7 +345,7 @@ def test_a_file_without_front_matter_is_refused_by_name(content: str, tmp_path: 
 
 
 def test_a_wrong_template_is_refused_before_it_is_used(tmp_path: Path) -> None:
-    with pytest.raises(TemplateSyntaxError):
+    with pytest.raises(ValueError, match=r"of_a_test\.prompty line 12: Expected an expression"):
         Prompt.load(written(tmp_path, HEAD + "user:\n{% for %}\n"))
 
 

@@ -15,7 +15,7 @@ from flowkit.base.scale import FIVE, PASS, scale_named
 from flowkit.data.figures import Figures, Mean, read_figures, write_figures
 from flowkit.data.records import Row, Rule, Verdict
 from flowkit.data.rows import read_rows, write_rows
-from flowkit.judge.asking import check_scales, messages_for
+from flowkit.judge.messages import Asked, check_scales
 from flowkit.judge.reading import parse
 from flowkit.prompt.prompty import Prompt
 from flowkit.scores import metrics
@@ -84,7 +84,7 @@ def test_the_judge_is_asked_for_true_or_false_and_once_more_where_it_gives_a_num
 
 
 def test_the_examples_pass_where_they_have_4_or_5() -> None:
-    asked = messages_for(PROMPT, "A", "S", EXAMPLES, PASS)[-1]["content"]
+    asked = Asked(PROMPT, "A", "S", EXAMPLES, PASS).messages()[-1]["content"]
     assert [asked.count(f'"score": {score}}}') for score in ("true", "false", "5", "3", "1")] == [1, 2, 0, 0, 0]
     with pytest.raises(ValueError, match="a statement with scale: pass needs the input pass_or_fail in the prompt"):
         check_scales(replace(PROMPT, inputs=("answer", "statement")), [FIVE, PASS])

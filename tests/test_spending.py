@@ -159,7 +159,8 @@ def budget_of(limit_usd: float) -> Budget:
     return Budget(ChatFlow(configuration), EvalFlow(configuration), limit_usd)
 
 
-MOST = asyncio.run(budget_of(1).for_answer("What?", []))
+WHAT = Line(1, "What?", [], {})
+MOST = asyncio.run(budget_of(1).for_answer(WHAT))
 AN_ANSWER = MOST.reserved_usd if MOST else 0.0
 
 
@@ -170,7 +171,7 @@ def test_whatever_requests_cost_the_limit_is_kept_and_none_waits_for_ever(shares
 
     async def ask(part: float) -> None:
         nonlocal refused
-        if (share := await budget.for_answer("What?", [])) is None:
+        if (share := await budget.for_answer(WHAT)) is None:
             refused += 1
             return
         await asyncio.sleep(0)
@@ -194,8 +195,8 @@ def test_whatever_requests_cost_the_limit_is_kept_and_none_waits_for_ever(shares
 def test_a_request_waits_while_one_in_flight_may_cost_less_than_its_most() -> None:
     async def two() -> list[str]:
         budget, heard = budget_of(1.5 * AN_ANSWER), list[str]()
-        first = await budget.for_answer("What?", [])
-        second = asyncio.ensure_future(budget.for_answer("What?", []))
+        first = await budget.for_answer(WHAT)
+        second = asyncio.ensure_future(budget.for_answer(WHAT))
         await asyncio.sleep(0.01)
         heard.append("waits" if not second.done() else "went")
         assert first
@@ -232,8 +233,8 @@ def test_a_reply_whose_tokens_are_not_told_counts_as_the_most_it_may_cost() -> N
 def test_who_no_longer_waits_takes_no_money() -> None:
     async def two() -> None:
         budget = budget_of(1.5 * AN_ANSWER)
-        first = await budget.for_answer("What?", [])
-        second, third = (asyncio.ensure_future(budget.for_answer("What?", [])) for _ in range(2))
+        first = await budget.for_answer(WHAT)
+        second, third = (asyncio.ensure_future(budget.for_answer(WHAT)) for _ in range(2))
         await asyncio.sleep(0.01)
         second.cancel()
         assert first
@@ -269,7 +270,7 @@ def test_a_stop_while_lines_wait_for_money_ends_the_run(server: ChatServer, tmp_
 def test_without_a_limit_nobody_waits_and_no_price_is_needed() -> None:
     configuration = {"model": "no-such-model", "base_url": "http://127.0.0.1:9/v1", "api_key": "a-key"}
     flows = ChatFlow(configuration), EvalFlow(configuration)
-    share = asyncio.run(Budget(*flows).for_answer("What?", []))
+    share = asyncio.run(Budget(*flows).for_answer(WHAT))
     assert share
     share.settle()
     with pytest.raises(BadInputError, match="price unknown"):

@@ -28,6 +28,14 @@ def check_text(text: Any, where: str) -> None:
         ) from None
 
 
+def read_text(text: Any, name: str) -> str | None:
+    """Return a text that may be left out: a blank one is none. Raises TypeError or ValueError where it is no text."""
+    if not isinstance(text, str) and is_nothing(text):
+        return None
+    check_text(text, f"'{name}'")
+    return text if text.strip() else None
+
+
 def clean(text: str) -> str:
     """Return `text` so that UTF-8 can carry it: surrogate halves that pair up are joined, others become U+FFFD."""
     if text.isascii():

@@ -34,11 +34,15 @@ def trace(function: F) -> F:
     stream it is not, for then it would be its reader's.
     """
     parameters = inspect.signature(function)
+    others = next((each.name for each in parameters.parameters.values() if each.kind is each.VAR_KEYWORD), None)
+    unsaid = ("self", "model_config", others)
 
     def opened(values: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
         arguments = parameters.bind(*values, **named)
         arguments.apply_defaults()
-        inputs = {name: value for name, value in arguments.arguments.items() if name not in ("self", "model_config")}
+        inputs = {name: value for name, value in arguments.arguments.items() if name not in unsaid}
+        if others:
+            inputs |= arguments.arguments[others]
         return span(function.__qualname__.removesuffix(".__call__"), "Function", inputs)
 
     traced: Callable[..., Any]

@@ -1,11 +1,42 @@
-"""What promptflow calls for each line of a run of ours: asynchronous functions that hand the line to the worker."""
+"""What promptflow calls: entries that hand a line of ours to the worker, and a flow with the inputs of its prompt."""
 
 # promptflow reads the annotations of an entry class and knows few; of what is returned, only text.
+import inspect
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from copy import copy
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
+from flowkit.data.inputs import KINDS, own_inputs
+from flowkit.prompt.prompty import Prompt
+
+F = TypeVar("F", bound=Callable[..., Any])
 Work = Callable[[int], Awaitable[Any]]
+
+
+def takes_inputs_of(prompty: Path) -> Callable[[F], F]:
+    """Show promptflow the prompt's own inputs as parameters of an entry that takes `**inputs`.
+
+    promptflow passes on the parameters that it sees and drops the rest; `**inputs` it does not see.
+    """
+
+    def shown(entry: F) -> F:
+        known = [each for each in inspect.signature(entry).parameters.values() if each.kind is not each.VAR_KEYWORD]
+        with suppress(OSError, ValueError):  # whoever makes the flow is told what is wrong with the file
+            prompt = Prompt.load(prompty)
+            known += [_parameter(prompt, name) for name in own_inputs(prompt)]
+        signature = inspect.signature(entry).replace(parameters=known)
+        entry.__signature__ = signature  # type: ignore[attr-defined]
+        return entry
+
+    return shown
+
+
+def _parameter(prompt: Prompt, name: str) -> inspect.Parameter:
+    kind = KINDS.get(prompt.types.get(name, ""), (inspect.Parameter.empty,))[-1]
+    default = prompt.defaults.get(name, inspect.Parameter.empty)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
 class AnswerEntry:
@@ -33,8 +64,16 @@ class JudgeEntry:
         self.work: Work = work
         self.eval_flow = eval_flow
 
-    async def __call__(self, position: int, answer: str, statements: dict):  # type: ignore
-        """Return the verdicts."""
+    async def __call__(  # type: ignore
+        self,
+        position: int,
+        answer: str,
+        statements: dict,  # type: ignore
+        question: str,
+        chat_history: list,  # type: ignore
+        reference: str,
+    ):
+        """Return the verdicts. All but the position is promptflow's to keep; the worker has its own."""
         return copy(await self.work(position))  # promptflow adds a line number to the very object
 
     def __aggregate__(self, line_results: list) -> dict:  # type: ignore[type-arg]

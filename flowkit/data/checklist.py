@@ -81,7 +81,8 @@ def joined(line: Line, checklist: Checklist) -> Line:
 def columns_of(line: Line) -> dict[str, str]:
     """Return the columns of a line as text, without those that hold nothing."""
     answer = line.answer.text if line.answer else None
-    columns = {**line.extra, "question": line.question, "answer": answer}
+    inputs = {name: scalar(value) for name, value in line.inputs.items()}
+    columns = {**line.extra, **inputs, "question": line.question, "answer": answer, "reference": line.reference}
     return {name: text for name, value in columns.items() if (text := as_text(value)) is not None}
 
 

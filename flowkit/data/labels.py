@@ -13,7 +13,7 @@ from typing import Any
 
 from flowkit.base.files import write_whole
 from flowkit.base.scale import SCORES
-from flowkit.base.text import check_text, clean, shown
+from flowkit.base.text import check_text, clean, read_text, shown
 from flowkit.data.lines import read_objects
 from flowkit.data.records import FORMAT, plain
 
@@ -23,6 +23,8 @@ EXAMPLE = '{"answer": "Paris.", "statement": "It names the capital of France.", 
 @dataclass(frozen=True)
 class Label:
     """What a person thinks: how well a statement applies to an answer, 1 to 5. number: the line of the file.
+
+    question, reference: what the person was shown besides the answer, for the judge to see too.
 
     Of a run's page also: line: the number of the run's line. name: the statement's. run: which pairs the page had
     (see `Sample`). chosen: "sample" where chance chose the pair, "free" where the person did.
@@ -36,6 +38,8 @@ class Label:
     name: str | None = None
     run: str | None = None
     chosen: str | None = None
+    question: str | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,4 +91,5 @@ def _label(number: int, fields: dict[str, Any]) -> Label:
     for name, text in zip(("name", "run", "chosen"), texts, strict=True):
         if text is not None:
             check_text(text, f"'{name}'")
-    return Label(number, fields["answer"], fields["statement"], score, line, *texts)
+    shown_too = [read_text(fields.get(name), name) for name in ("question", "reference")]
+    return Label(number, fields["answer"], fields["statement"], score, line, *texts, *shown_too)

@@ -1,4 +1,4 @@
-"""Statements that nobody could judge from the answer alone, which is all that a judge sees.
+"""Statements that nobody could judge from what the judge sees: the answer, and what it is shown besides.
 
 | pointed out is a statement that       | for example                     | but not                          |
 | ------------------------------------- | ------------------------------- | -------------------------------- |
@@ -9,6 +9,8 @@
 | speaks of what was expected           | It matches the expected output. | It names the reference guide.    |
 | compares with what it does not quote  | It is the same as before.       | It is the same as "Yes".         |
 
+Where the judge is shown the question, the third of them is left in peace and so is the number, for the question says
+of what; where it is shown the history or a reference, so is what speaks of that.
 What stands in quotation marks or after "says that" may stand in the answer, and points at nothing. The first rule
 that fits counts. Rather a miss than a false alarm.
 """
@@ -16,10 +18,11 @@ that fits counts. Rather a miss than a false alarm.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from flowkit.base.text import shown
+from flowkit.base.text import shown as display
+from flowkit.data.records import Line
 
 SHOWN = 60  # characters of a statement
 
@@ -28,10 +31,12 @@ class _Rule(NamedTuple):
     pattern: re.Pattern[str]
     why: str
     mend: str
+    shown: frozenset[str]
 
 
-def _rule(pattern: str, why: str, mend: str) -> _Rule:
-    return _Rule(re.compile(pattern, re.IGNORECASE | re.VERBOSE), why, mend)
+def _rule(pattern: str, why: str, mend: str, *shown: str) -> _Rule:
+    """Make a rule. shown: what mends such a statement where the judge is shown any of it."""
+    return _Rule(re.compile(pattern, re.IGNORECASE | re.VERBOSE), why, mend, frozenset(shown))
 
 
 _STRAIGHT = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"'}  # typographic quotation marks and apostrophes
@@ -55,6 +60,7 @@ _RULES = (
         """,
         "it wants a number and does not say of what",
         'say what is counted, such as "It says that the user asked 1 question."',
+        "question",
     ),
     _rule(
         r"""
@@ -63,6 +69,7 @@ _RULES = (
         """,
         "it speaks of the question, which the judge does not see",
         'put what was asked into the statement, such as "It says what ChatGPT is."',
+        "question",
     ),
     _rule(
         r"""
@@ -71,6 +78,7 @@ _RULES = (
         """,
         "it speaks of another message, which the judge does not see",
         "put what that message says into the statement",
+        "chat_history",
     ),
     _rule(
         r"""
@@ -80,27 +88,31 @@ _RULES = (
         """,
         "it speaks of what was expected, which the judge does not see",
         "put the expected text itself into the statement",
+        "reference",
     ),
     _rule(
         r"""(?<!\bnot\ ) \b the \s+ same \s+ as \b (?! \s* ["'])""",
         "it compares with something that the judge does not see",
         "put that text itself into the statement, in quotation marks",
+        "chat_history",
+        "reference",
     ),
 )
 
 
-def lint(statements: Iterable[Mapping[str, str]]) -> list[str]:
+def lint(lines: Iterable[Line], shown: Collection[str] = ()) -> list[str]:
     """Return each finding once: the statement's name and text, what is wrong with it and how to mend it.
 
-    statements: of each line {name: text}.
+    shown: which of "question", "chat_history" and "reference" the judge's prompt shows, as far as a line has them.
     """
-    findings = (_finding(name, text) for named in statements for name, text in named.items())
+    seen_by_line = ((line, frozenset(name for name in shown if getattr(line, name))) for line in lines)
+    findings = (_finding(name, text, seen) for line, seen in seen_by_line for name, text in line.statements.items())
     return list(dict.fromkeys(finding for finding in findings if finding))
 
 
-def _finding(name: str, statement: str) -> str | None:
+def _finding(name: str, statement: str, seen: frozenset[str]) -> str | None:
     own_words = _REPORTED.sub("x", _QUOTED.sub('"x"', statement.translate(_STRAIGHT)))
     for rule in _RULES:
-        if rule.pattern.search(own_words):
-            return f"statement {shown(name)}, {shown(statement, SHOWN)}: {rule.why}; {rule.mend}"
+        if rule.pattern.search(own_words) and not rule.shown & seen:
+            return f"statement {display(name)}, {display(statement, SHOWN)}: {rule.why}; {rule.mend}"
     return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import FIVE, Scale, scale_named
 from flowkit.data.plain import OMIT_EMPTY
 from flowkit.data.plain import plain as plain
@@ -36,6 +37,7 @@ class Line:
     """One line of a data file: what is asked, after which history, and what the answer is judged by.
 
     number: 1 for the first line of the file, as an editor shows it; in a table, that of the row's last line.
+    reference: what a good answer says, for the judge. inputs: what the prompt's own inputs get.
     rules: how statements are scored and weighed, by name; only for those that have a rule of their own.
     answer: one that exists, so that nothing is asked; answered_from: "data", or "run NAME". extra: all other columns.
     """
@@ -44,6 +46,8 @@ class Line:
     question: str
     chat_history: list[Message]
     statements: dict[str, str]
+    reference: str | None = field(default=None, metadata=OMIT_EMPTY)
+    inputs: JsonObject = field(default_factory=dict)
     rules: dict[str, Rule] = field(default_factory=dict, metadata=OMIT_EMPTY)
     answer: Answer | None = field(default=None, metadata=OMIT_EMPTY)
     answered_from: str | None = field(default=None, metadata=OMIT_EMPTY)
@@ -122,6 +126,8 @@ class Verdict:
         median; only where there are several.
     tokens: of all asks together, those without a readable reply too; None where the judge was not asked.
     scale: the name of the score's scale; None for 1 to 5.
+    history_dropped, reference_dropped: how many messages of the history, the oldest, and how many characters of the
+        reference, the last, the judge was not shown for its token budget; only where there are any.
     """
 
     score: int | None
@@ -135,6 +141,8 @@ class Verdict:
     flips: int | None = field(default=None, metadata=OMIT_EMPTY)
     tokens: Tokens | None = field(default=None, metadata=OMIT_EMPTY)
     scale: str | None = field(default=None, metadata=OMIT_EMPTY)
+    history_dropped: int | None = field(default=None, metadata=OMIT_EMPTY)
+    reference_dropped: int | None = field(default=None, metadata=OMIT_EMPTY)
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,7 @@ class Row:
     cost_usd: of answer and verdicts, by the models' price list; only where their prices are known.
     answered_from: "asked" in this run, "data" or "run NAME"; None without an answer, and in rows of former versions.
     rules, extra: those of the `Line`.
+    reference, inputs: those of `Line`; only where it has any.
     """
 
     line: int
@@ -166,6 +175,8 @@ class Row:
     answered_from: str | None = field(default=None, metadata=OMIT_EMPTY)
     rules: dict[str, Rule] = field(default_factory=dict, metadata=OMIT_EMPTY)
     extra: dict[str, Scalar] = field(default_factory=dict, metadata=OMIT_EMPTY)
+    reference: str | None = field(default=None, metadata=OMIT_EMPTY)
+    inputs: JsonObject | None = field(default=None, metadata=OMIT_EMPTY)
 
     @property
     def ending(self) -> str | None:

@@ -17,8 +17,8 @@ from flowkit.data.records import Row, plain, record
 
 EXAMPLE = '{"question": "...", "statements": {}, "verdicts": {}}'
 NUMBERS = ("line", "history_dropped")
-TEXTS = ("question", "answer", "finish_reason", "model", "error", "answered_from")
-JSON_COLUMNS = ("chat_history", "tokens", "timing", "verdicts", "statements", "rules", "extra")
+TEXTS = ("question", "answer", "finish_reason", "model", "error", "answered_from", "reference")
+JSON_COLUMNS = ("chat_history", "tokens", "timing", "verdicts", "statements", "rules", "extra", "inputs")
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:

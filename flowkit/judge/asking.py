@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import secrets
 from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -17,18 +15,18 @@ from flowkit.base.scale import FIVE, Scale
 from flowkit.base.text import check_text
 from flowkit.data.records import Tokens, Verdict, plain
 from flowkit.data.usage import added, tokens_of
+from flowkit.judge.context import NOTHING_ELSE, Context
+from flowkit.judge.messages import Asked
 from flowkit.judge.reading import Reading, is_copied, median_of, parse, repeats_itself
 from flowkit.model.completion import complete_text
 from flowkit.model.configuration import Model
 from flowkit.prompt.history import Message
-from flowkit.prompt.prompty import Prompt
 
 T = TypeVar("T")
 STEPS = {
     "json_schema": "schema",
     "json_object": "json mode",
 }  # what the service takes is known to flowkit.model.refusals
-PASS_OR_FAIL = "pass_or_fail"  # the prompt's input that is true where the judge says true or false
 LONGER = 4  # times the limit, for a reply that was cut
 PROBLEM_TOKENS = 200  # the most that a problem, as it is told to the judge, takes
 CUT = "the reply was cut by the token limit; raise max_tokens in the prompt"
@@ -46,47 +44,32 @@ PROBLEMS = {  # that are worth a second try, by `read_by`
 
 async def judge(
     model: Model,
-    prompt: Prompt,
-    answer: str,
-    statement: str,
-    examples: list[JsonObject],
+    asked: Asked,
     votes: int = 1,
     parent: Span | None = None,
     paid: list[Tokens] | None = None,
-    scale: Scale = FIVE,
+    context: Context = NOTHING_ELSE,
 ) -> Verdict:
     """Return what `votes` judgements, made at the same time, say together.
 
     paid: gets the tokens of each reply when it comes; a request that fails later takes none of them away.
+    context: what is shown beside answer and statement; it fits (see `flowkit.judge.messages.fitted`).
     Raises `openai.APIError` for a request that fails: then nothing is known about the answer, and asking again helps.
     """
-    check_text(answer, "answer")
-    check_text(statement, "statement")
-    with tracing.span("check", "Function", {"answer": answer, "statement": statement}, parent) as span:
+    check_text(asked.answer, "answer")
+    check_text(asked.statement, "statement")
+    inputs = {"answer": asked.answer, "statement": asked.statement, **context.given()}
+    with tracing.span("check", "Function", inputs, parent) as span:
         paid = paid if paid is not None else []
-        inputs = _inputs(answer, statement, examples, scale)
-        foreign = [
-            str(example.get("explanation", ""))
-            for example in examples
-            if (example.get("answer"), example.get("statement")) != (answer, statement)
-        ]
-        readings = await together(_reading(model, prompt, inputs, foreign, paid, span, scale) for _ in range(votes))
-        verdict = replace(_verdict(readings, prompt.digest, scale), tokens=added(paid))
+        readings = await together(_reading(model, asked, context, paid, span) for _ in range(votes))
+        verdict = replace(
+            _verdict(readings, asked),
+            tokens=added(paid),
+            history_dropped=context.history_dropped or None,
+            reference_dropped=context.reference_dropped or None,
+        )
         tracing.record_output(span, plain(verdict))
     return verdict
-
-
-def messages_for(
-    prompt: Prompt, answer: str, statement: str, examples: list[JsonObject], scale: Scale = FIVE
-) -> list[Message]:
-    """Return what the judge is sent first, with a mark that is new each time, so that no answer closes its block."""
-    return _messages(prompt, _inputs(answer, statement, examples, scale))
-
-
-def check_scales(prompt: Prompt, scales: Iterable[Scale]) -> None:
-    """Raise ValueError where a statement is to pass or fail, and the prompt cannot ask for that."""
-    if PASS_OR_FAIL not in prompt.inputs and any(scale is not FIVE for scale in scales):
-        raise ValueError(f"{prompt.name}: a statement with scale: pass needs the input {PASS_OR_FAIL} in the prompt")
 
 
 def form_of(scale: Scale) -> JsonObject:
@@ -120,21 +103,14 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
 
 
-async def _reading(
-    model: Model,
-    prompt: Prompt,
-    inputs: JsonObject,
-    foreign: list[str],
-    paid: list[Tokens],
-    parent: Span,
-    scale: Scale,
-) -> Reading:
+async def _reading(model: Model, asked: Asked, context: Context, paid: list[Tokens], parent: Span) -> Reading:
     """Ask; ask again once with a higher limit if the reply was cut, and once if it is no verdict otherwise.
 
-    foreign: explanations that belong to other answers. paid: gets the tokens of each ask.
+    paid: gets the tokens of each ask.
     """
-    messages = _messages(prompt, inputs)
-    parameters = {"response_format": form_of(scale), **prompt.parameters}
+    foreign, scale = asked.foreign_explanations(), asked.scale
+    messages = asked.messages(context)
+    parameters = {"response_format": form_of(scale), **asked.prompt.parameters}
     may_raise_limit, may_ask_again, asks = True, True, 0
     while True:
         reading, asks = await _ask(model, messages, parameters, foreign, paid, parent, scale), asks + 1
@@ -147,19 +123,6 @@ async def _reading(
             messages += _asked_again(reading, scale)
         else:
             return replace(reading, asks=asks)
-
-
-def _inputs(answer: str, statement: str, examples: list[JsonObject], scale: Scale) -> JsonObject:
-    inputs: JsonObject = {"answer": answer, "statement": statement}
-    if scale is not FIVE:  # the examples' scores are from 1 to 5: what passes there, passes
-        passed = {True: scale.written(scale.highest), False: scale.written(scale.lowest)}
-        examples = [{**each, "score": passed[each["score"] >= FIVE.pass_mark]} for each in examples]
-        inputs[PASS_OR_FAIL] = True
-    return {**inputs, "examples": [_quotable(example) for example in examples]}
-
-
-def _messages(prompt: Prompt, inputs: JsonObject) -> list[Message]:
-    return prompt.messages(**inputs, mark=secrets.token_hex(8))
 
 
 async def _ask(
@@ -193,13 +156,14 @@ def _asked_again(reading: Reading, scale: Scale) -> list[Message]:
     return [{"role": "assistant", "content": said}, {"role": "user", "content": problem}]
 
 
-def _verdict(readings: list[Reading], digest: str, scale: Scale) -> Verdict:
+def _verdict(readings: list[Reading], asked: Asked) -> Verdict:
+    scale = asked.scale
     vote, several = median_of(readings, scale), len(readings) > 1
     deciding = next(reading for reading in readings if reading.score == vote.score)
     return Verdict(
         score=vote.score,
         explanation=deciding.explanation,
-        prompt=digest,
+        prompt=asked.prompt.digest,
         read_by=deciding.read_by,
         asks=sum(reading.asks for reading in readings),
         raw=next((reading.raw for reading in readings if reading.score is None), None),
@@ -208,11 +172,3 @@ def _verdict(readings: list[Reading], digest: str, scale: Scale) -> Verdict:
         flips=vote.flips if several else None,
         scale=None if scale is FIVE else scale.name,
     )
-
-
-def _quotable(example: JsonObject) -> JsonObject:
-    """Return the example with texts that can neither end the quotation marks around them nor begin a new line."""
-    return {
-        name: json.dumps(value, ensure_ascii=False)[1:-1] if isinstance(value, str) else value
-        for name, value in example.items()
-    }

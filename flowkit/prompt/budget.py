@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -32,6 +33,7 @@ async def fitted_messages(
     max_total_token: int,
     parent: Span | None = None,
     factor: float = 1.0,
+    inputs: Mapping[str, Any] | None = None,
 ) -> tuple[list[Message], int]:
     """Render the prompt with `question` and the newest messages of the history that leave room for the longest reply.
 
@@ -41,15 +43,17 @@ async def fitted_messages(
     by itself is sent all the same, with a warning that gives both numbers.
     factor: how many tokens the service counts for each that we count, at least 1; for a model whose vocabulary is
     not here (`flowkit.model.token_factor` learns it). The prompt's `max_tokens` are the model's own: they stay.
-    Raises TypeError or ValueError for a question that is not text and for a history that is none.
+    inputs: of the prompt's own, by their names.
+    Raises TypeError or ValueError for a question that is not text, for a history that is none, for inputs that the
+    prompt does not have and for those that it misses.
     """
     await in_turn()
     check_text(question, "question")
     history = read_history(chat_history)
-    with tracing.span(
-        prompt.name, "Function", {"question": question, "max_total_token": max_total_token}, parent
-    ) as span:
-        messages = prompt.messages(question=question, chat_history=[])
+    given = {"question": question, **(inputs or {})}
+    no_history: dict[str, list[Message]] = {"chat_history": []} if "chat_history" in prompt.inputs else {}
+    with tracing.span(prompt.name, "Function", {**given, "max_total_token": max_total_token}, parent) as span:
+        messages = prompt.messages(**given, **no_history)
         alone = math.ceil(await prompt_tokens(messages, model_name) * factor) + prompt.max_tokens
         if alone > max_total_token:
             log.warning("the question takes %d tokens, the budget is %d; sent without history", alone, max_total_token)
@@ -59,8 +63,8 @@ async def fitted_messages(
 
         kept = await keep_newest(history, cost, max_total_token - alone)
         if kept:
-            messages = prompt.messages(question=question, chat_history=kept)
-        tracing.record_prompt(span, prompt.template, {"question": question, "chat_history": kept})
+            messages = prompt.messages(**given, chat_history=kept)
+        tracing.record_prompt(span, prompt.template, {**given, "chat_history": kept})
         tracing.record_output(span, messages)
     return messages, len(history) - len(kept)
 
@@ -72,7 +76,7 @@ async def estimate_tokens(prompt: Prompt, model_name: str, messages: list[Messag
 
 async def count_usage(model_name: str, messages: list[Message], answer: str) -> dict[str, int]:
     """Return what a service that counts tokens would say of an answer, by the vocabulary of its model."""
-    prompt, completion = await prompt_tokens(messages, model_name), await _text_tokens(answer, model_name)
+    prompt, completion = await prompt_tokens(messages, model_name), await text_tokens(answer, model_name)
     return {"prompt_tokens": prompt, "completion_tokens": completion}
 
 
@@ -83,11 +87,12 @@ async def prompt_tokens(messages: list[Message], model_name: str) -> int:
 
 async def message_tokens(message: Message, model_name: str) -> int:
     """Return what one message adds to a prompt, in tokens."""
-    content = await _text_tokens(message["content"], model_name)
+    content = await text_tokens(message["content"], model_name)
     return TOKENS_PER_MESSAGE + count_tokens(message["role"], model_name) + content
 
 
-async def _text_tokens(text: str, model_name: str) -> int:
+async def text_tokens(text: str, model_name: str) -> int:
+    """Return the tokens of one text."""
     if len(text) > LONG_TEXT:
         return await asyncio.to_thread(count_tokens, text, model_name)
     return count_tokens(text, model_name)

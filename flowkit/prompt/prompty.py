@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jinja2 import Template
+from jinja2 import Template, TemplateSyntaxError
 from jinja2.filters import FILTERS
 from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import SandboxedEnvironment
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from flowkit.base.json_text import JsonObject
+from flowkit.base.text import in_one_line
+from flowkit.prompt.front_matter import check_head
 from flowkit.prompt.history import ROLES, Message
 
 FRONT_MATTER = re.compile(r"\s*---[ \t]*\n(.*?)^---[ \t]*\n(.*)", re.DOTALL | re.MULTILINE)
@@ -38,6 +41,7 @@ class Prompt:
     the template uses. defaults: of inputs that may be left out.
     digest: of the whole file, 12 hex digits; kept with whatever the prompt produced.
     models: "model" and "azure_deployment" as far as the file names them. first_line: the template's, in the file.
+    file: the file's name. used: the inputs that stand in the template. types: of inputs that declare theirs.
     """
 
     name: str
@@ -49,21 +53,32 @@ class Prompt:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
     first_line: int = 1
+    file: str = ""
+    used: frozenset[str] = frozenset()
+    types: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> Prompt:
-        """Read the file. Raises ValueError where it has no front matter between two `---` lines.
+        """Read the file. Raises OSError, or ValueError that says what is wrong with it.
 
-        Raises jinja2.TemplateSyntaxError where the template is wrong.
+        It needs a front matter between two `---` lines, without a key that cannot be done
+        (`flowkit.prompt.front_matter`), and a template of Jinja's.
         """
         content = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before the first line
         parts = FRONT_MATTER.fullmatch(content)
-        if parts is None or not isinstance(head := YAML(typ="safe").load(parts[1]), dict):
+        if parts is None or not isinstance(head := _yaml(parts[1], path.name), dict):
             raise ValueError(f"{path.name}: expected a front matter between two lines of ---, then the prompt")
-        _compiled(parts[2])  # 5 ms, and a wrong template is told now and not amid answers
+        check_head(head, path.name)
+        first_line = content[: parts.start(2)].count("\n") + 1
+        try:
+            _compiled(parts[2])  # 5 ms, and a wrong template is told now and not amid answers
+        except TemplateSyntaxError as error:
+            raise ValueError(f"{path.name} line {first_line + error.lineno - 1}: {error.message}") from None
         model, declared, sample = (head.get(part) or {} for part in ("model", "inputs", "sample"))
         configuration = model.get("configuration") or {}
-        known = declared or (sample if isinstance(sample, dict) else {}) or sorted(_names_in(parts[2]))
+        declarations = {name: each for name, each in dict(declared).items() if isinstance(each, dict)}
+        names = _names_in(parts[2])
+        known = declared or (sample if isinstance(sample, dict) else {}) or sorted(names)
         return cls(
             name=head.get("name", path.stem),
             template=parts[2],
@@ -71,9 +86,12 @@ class Prompt:
             inputs=tuple(known),
             digest=hashlib.sha256(content.encode()).hexdigest()[:12],
             is_declared=bool(declared),
-            defaults={name: each["default"] for name, each in dict(declared).items() if "default" in (each or {})},
+            defaults={name: each["default"] for name, each in declarations.items() if "default" in each},
             models={name: configuration[name] for name in ("model", "azure_deployment") if configuration.get(name)},
-            first_line=content[: parts.start(2)].count("\n") + 1,
+            first_line=first_line,
+            file=path.name,
+            used=frozenset(names.intersection(known)),
+            types={name: str(each["type"]) for name, each in declarations.items() if "type" in each},
         )
 
     @property
@@ -81,6 +99,11 @@ class Prompt:
         """The longest reply the prompt allows, in tokens; 0 where it sets no limit."""
         limit = self.parameters.get("max_tokens") or self.parameters.get("max_completion_tokens")
         return int(limit or 0)
+
+    def check_filled(self, names: Iterable[str]) -> None:
+        """Raise ValueError where the prompt has an input without a default that is none of `names`."""
+        if missing := sorted(set(self.inputs) - set(names) - set(self.defaults)):
+            raise ValueError(f"{self.file}: nothing fills the input {missing[0]!r}; give it a default or take it out")
 
     def messages(self, **inputs: Any) -> list[Message]:
         """Render the prompt with `inputs` and return its messages.
@@ -181,6 +204,13 @@ class _StandIn:
         if chars is not None:
             value._refuse()
         return "" if value._is_blank else _StandIn(value._position, value._misuse, is_blank=False, kind="Trim")
+
+
+def _yaml(text: str, file: str) -> Any:
+    try:
+        return YAML(typ="safe").load(text)
+    except YAMLError as error:
+        raise ValueError(f"{file}: the front matter is no YAML: {in_one_line(str(error), 200)}") from None
 
 
 @lru_cache(maxsize=64)

@@ -35,7 +35,9 @@ def main(arguments: Sequence[str], eval_flow: Any) -> int:
     the same command asks again for those alone.
     """
     parser = argparse.ArgumentParser("check_list.py calibrate", description=__doc__)
-    parser.add_argument("labels", type=Path, help="JSONL: answer, statement, score (a person's, 1 to 5)")
+    parser.add_argument(
+        "labels", type=Path, help="JSONL: answer, statement, score (a person's, 1 to 5); question, reference"
+    )
     parser.add_argument("--out", type=Path, default=FOLDER, help=f"the folder for the verdicts ({FOLDER})")
     at_once = RunOptions.concurrency
     parser.add_argument(
@@ -60,8 +62,9 @@ def calibrate(
 ) -> Calibration:
     """Judge what a person has judged, and compare.
 
-    labels_path: JSONL of {"answer", "statement", "score"}. eval_flow: an EvalFlow. folder: for the journal; what it
-    has from the same judge is not asked for again. at_once: requests in flight.
+    labels_path: JSONL of {"answer", "statement", "score"}; the judge is shown "question" and "reference" too where a
+    label has them. eval_flow: an EvalFlow. folder: for the journal; what it has from the same judge is not asked for
+    again. at_once: requests in flight.
     A request that fails leaves its label without a score. Raises BadInputError before anything is sent.
     """
     labels = read_labels(labels_path)
@@ -84,9 +87,12 @@ def _judged(labels: Sequence[Label], eval_flow: Any, journal: Journal, at_once: 
     if interruption.cause:
         print(f"calibrate: stopped, {interruption.cause}", file=sys.stderr)
     rows = [worker.row(task) for task in tasks]
-    return [(row.verdicts or {}).get(row.question) or Verdict(None, row.error or "") for row in rows]
+    found = zip(labels, rows, strict=True)
+    return [(row.verdicts or {}).get(label.statement) or Verdict(None, row.error or "") for label, row in found]
 
 
 def _task(label: Label) -> Task:
-    line = Line(label.number, label.statement, [], {label.statement: label.statement}, answer=Answer(label.answer))
-    return Task(line, key_of("label", label.answer, label.statement))
+    named = {label.statement: label.statement}
+    line = Line(label.number, label.question or "", [], named, reference=label.reference, answer=Answer(label.answer))
+    shown = [label.question, label.reference]
+    return Task(line, key_of("label", label.answer, label.statement, *(shown if any(shown) else [])))

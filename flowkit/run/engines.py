@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from flowkit.base.errors import BadInputError
 from flowkit.data.figures import Figures
 from flowkit.data.records import Row
+from flowkit.prompt.prompty import Prompt
 from flowkit.run.given import Seen
 from flowkit.run.options import RunOptions
 
@@ -28,6 +29,14 @@ class Result:
     stopped: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Prompts:
+    """What a run asks with, for an answer and for a verdict."""
+
+    chat: Prompt
+    judge: Prompt
+
+
 class Engine(Protocol):
     """Made of options alone. The order of calls is `read`, `open`, `run`, then `close` whatever happened.
 
@@ -41,8 +50,11 @@ class Engine(Protocol):
     notices: list[str]
     seen: Seen
 
-    def read(self) -> None:
-        """Read and check the data. Raises BadInputError; nothing has been sent, no earlier result touched."""
+    def read(self, prompts: Prompts) -> None:
+        """Read and check the data, with the columns that the prompts use.
+
+        Raises BadInputError; nothing has been sent, no earlier result touched.
+        """
 
     def open(self, chat_flow: Any, eval_flow: Any) -> None:
         """Make room in the run's folder, or find what it holds. Raises OSError or BadInputError.

@@ -14,10 +14,12 @@ from flowkit.base.errors import BadInputError
 from flowkit.base.scale import FIVE, Scale
 from flowkit.data.records import Line, Tokens
 from flowkit.judge.asking import most_tokens
+from flowkit.judge.context import Context
 from flowkit.model.configuration import Model, is_offline
 from flowkit.model.token_factor import factor_of
 from flowkit.prompt.budget import fitted_messages, prompt_tokens
 from flowkit.prompt.history import Message
+from flowkit.prompt.prompty import Prompt
 from flowkit.run.given import lines_for
 from flowkit.run.options import RunOptions
 from flowkit.scores.prices import Rate, Rates, about, rate_of, table
@@ -67,32 +69,33 @@ async def estimate(lines: Iterable[Line], chat_flow: Any, eval_flow: Any) -> Est
     rates, count, answers, verdicts = rates_of(chat_flow, eval_flow), 0, Need(), Need()
     for line in lines:
         count += 1
-        answer, longer = line.answer.text if line.answer else "", 0
+        answer, longer, context = line.answer.text if line.answer else "", 0, Context.of(line)
         if line.answer is None:
             longer = chat_flow.prompt.max_tokens
-            prompt = await answer_prompt(chat_flow, line.question, line.chat_history)
-            answers = answers.plus(1, prompt, longer, rates.answers)
-        for statement, scale in dict.fromkeys(line.asked().values()) if longer or answer.strip() else ():
-            prompt = longer + await _counted(eval_flow.model, eval_flow.messages(answer, statement, scale))
+            answers = answers.plus(1, await answer_prompt(chat_flow, line), longer, rates.answers)
+        for asked in dict.fromkeys(line.asked().values()) if longer or answer.strip() else ():
+            prompt = longer + await _verdict_prompt(eval_flow, answer, *asked, context)
             verdicts = verdicts.plus(eval_flow.votes, prompt, eval_flow.prompt.max_tokens, rates.verdicts)
     return Estimate(count, answers, verdicts)
 
 
-async def answer_prompt(chat_flow: Any, question: str, chat_history: Any) -> int:
+async def answer_prompt(chat_flow: Any, line: Line) -> int:
     """Return the tokens of the prompt of an answer, as it will be sent."""
-    model, budget = chat_flow.model, chat_flow.max_total_token
-    fitted = fitted_messages(chat_flow.prompt, model.name, question, chat_history, budget, factor=factor_of(model))
-    return await _counted(model, (await fitted)[0])
+    model, asked = chat_flow.model, (line.question, line.chat_history, chat_flow.max_total_token)
+    messages, _ = await fitted_messages(
+        chat_flow.prompt, model.name, *asked, factor=factor_of(model), inputs=line.inputs
+    )
+    return await _counted(model, messages)
 
 
-async def answer_at_most(chat_flow: Any, question: str, chat_history: Any) -> Tokens:
+async def answer_at_most(chat_flow: Any, line: Line) -> Tokens:
     """Return the most tokens that an answer may take."""
-    return Tokens(await answer_prompt(chat_flow, question, chat_history), chat_flow.prompt.max_tokens, COUNTED)
+    return Tokens(await answer_prompt(chat_flow, line), chat_flow.prompt.max_tokens, COUNTED)
 
 
-async def verdict_at_most(eval_flow: Any, answer: str, statement: str, scale: Scale = FIVE) -> Tokens:
+async def verdict_at_most(eval_flow: Any, answer: str, statement: str, context: Context, scale: Scale = FIVE) -> Tokens:
     """Return the most tokens that a verdict may take: all votes, each asked as often as the judge is asked."""
-    counted = await _counted(eval_flow.model, eval_flow.messages(answer, statement, scale))
+    counted = await _verdict_prompt(eval_flow, answer, statement, scale, context)
     prompt, reply = most_tokens(counted, eval_flow.prompt.max_tokens)
     return Tokens(eval_flow.votes * prompt, eval_flow.votes * reply, COUNTED)
 
@@ -111,17 +114,18 @@ def price_unknown(chat_flow: Any, eval_flow: Any) -> str | None:
 
 def check_limits(option: str, chat_flow: Any, eval_flow: Any) -> None:
     """Raise BadInputError where a prompt sets no limit to its reply."""
-    for file, flow in (("chat.prompty", chat_flow), ("eval_checklist.prompty", eval_flow)):
+    for flow in (chat_flow, eval_flow):
         if flow and not flow.prompt.max_tokens:
-            raise BadInputError(f"{option} needs max_tokens in {file}: without it a reply has no limit")
+            raise BadInputError(f"{option} needs max_tokens in {flow.prompt.file}: without it a reply has no limit")
 
 
-def estimated(options: RunOptions, flows_for: Callable[[bool], tuple[Any, Any]]) -> str:
+def estimated(options: RunOptions, prompt: Prompt, flows_for: Callable[[bool], tuple[Any, Any]]) -> str:
     """Return the estimate of a run as lines of text. Raises BadInputError for a bad line.
 
-    flows_for: returns the flows that answer and judge, given whether a line needs an answer; either may be None.
+    prompt: of the answers. flows_for: returns the flows that answer and judge, given whether a line needs an answer;
+    either may be None.
     """
-    lines = lines_for(options)
+    lines = lines_for(options, prompt)
     chat_flow, eval_flow = flows_for(any(line.answer is None for line in lines))
     found = asyncio.run(estimate(lines, chat_flow, eval_flow))
     rows = [
@@ -145,6 +149,12 @@ def _rate(flow: Any) -> Rate | None:
     if flow is None or is_offline(flow.model):
         return None
     return rate_of(flow.model.name, flow.model.service.base_url)
+
+
+async def _verdict_prompt(eval_flow: Any, answer: str, statement: str, scale: Scale, context: Context) -> int:
+    """Return the tokens of the judge's first prompt."""
+    shown = await eval_flow.fitted(answer, statement, context, scale)
+    return await _counted(eval_flow.model, eval_flow.messages(answer, statement, shown, scale))
 
 
 async def _counted(model: Model, messages: list[Message]) -> int:

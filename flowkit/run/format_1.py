@@ -31,5 +31,5 @@ def converted(
         verdicts = former.get(key_of("verdicts", key, text, line.statements, judge), {}).get("output", {})
         for name, verdict in verdicts.items():
             if verdict.get("score") is not None:
-                new_key = verdict_key(task.key, text, line.statements[name], eval_flow)
+                new_key = verdict_key(task, text, line.statements[name], eval_flow)
                 yield JournalEntry(new_key, task.key, verdict=record(Verdict, verdict))

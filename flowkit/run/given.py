@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from flowkit.data.checklist import Checklist, as_text, read_checklist
 from flowkit.data.lines import read_lines
 from flowkit.data.records import Answer, Line, Row
 from flowkit.data.rows import read_rows
+from flowkit.prompt.prompty import Prompt
 from flowkit.run.keys import asked_key
 from flowkit.run.options import RunOptions
 
@@ -23,14 +24,15 @@ MOST_GROUPS = 1000  # in a report
 AT_ONCE = 100  # lines in memory, where the data is not
 
 
-def lines_for(options: RunOptions) -> Iterable[Line]:
+def lines_for(options: RunOptions, prompt: Prompt | None = None) -> Iterable[Line]:
     """Return the lines of a run: a list, with Ray something that reads them each time it is looked at.
 
-    Raises BadInputError for the first that cannot be used; with Ray when it is reached.
+    prompt: of the answers, whose own inputs are columns. Raises BadInputError for the first that cannot be used; with
+    Ray when it is reached.
     """
     if options.engine == "ray":
-        return StoredLines(options)
-    return list(_finished(read_lines(Path(options.data), checklist_of(options)), options))
+        return StoredLines(options, prompt)
+    return list(_finished(read_lines(Path(options.data), prompt, checklist_of(options)), options))
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,12 @@ class StoredLines:
     """The lines of a run whose data is wherever Ray reads."""
 
     options: RunOptions
+    prompt: Prompt | None
 
     def __iter__(self) -> Iterator[Line]:
         from flowkit.data import storage  # pyarrow comes with Ray
 
-        return _finished(storage.read(self.options.data, checklist_of(self.options)), self.options)
+        return _finished(storage.read(self.options.data, self.prompt, checklist_of(self.options)), self.options)
 
 
 def checklist_of(options: RunOptions) -> Checklist:
@@ -109,11 +112,11 @@ class EarlierAnswers:
     Of several such lines each gets one, in the order of their statements and only then of their places, so that
     another order of the data changes nothing.
     name: what rows say of where an answer is from. lines: with their answers.
-    by_question_alone: where the earlier run has not kept the histories.
+    kept: what the earlier run has kept of what a line asks, beside its question.
     """
 
-    def __init__(self, name: str, lines: Iterable[Line], by_question_alone: bool = False) -> None:
-        self._name, self._alone = name, by_question_alone
+    def __init__(self, name: str, lines: Iterable[Line], kept: Collection[str] = ("chat_history", "inputs")) -> None:
+        self._name, self._kept = name, kept
         self._waiting = defaultdict[str, deque[Answer]](deque)
         for line in sorted(lines, key=_order):
             if line.answer is not None:
@@ -123,12 +126,12 @@ class EarlierAnswers:
     def of(cls, run: str) -> EarlierAnswers:
         """Read them from the folder of a run of ours, or from a promptflow run, by its name or its folder."""
         if folder := outputs.folder_of(run):
-            return cls(f"run {folder.name}", outputs.answered_lines(folder))
+            return cls(f"run {folder.name}", outputs.answered_lines(folder), ["chat_history"])
         if not Path(run).is_dir():
             raise BadInputError(f"--answers-from {run}: neither the folder of a run, nor the name of a promptflow run")
         rows = read_rows(Path(run))
-        alone = any(row.chat_history is None for row in rows)
-        return cls(f"run {Path(run).absolute().name}", map(_line_of, rows), alone)
+        kept = ["inputs"] if any(row.chat_history is None for row in rows) else ["chat_history", "inputs"]
+        return cls(f"run {Path(run).absolute().name}", map(_line_of, rows), kept)
 
     def fill(self, lines: list[Line]) -> list[Line]:
         """Return the lines, in order, with the answers that there are for them.
@@ -145,7 +148,8 @@ class EarlierAnswers:
         return replace(line, answer=waiting.popleft(), answered_from=self._name) if waiting else line
 
     def _asked(self, line: Line) -> str:
-        return asked_key(line.question, [] if self._alone else line.chat_history)
+        history = line.chat_history if "chat_history" in self._kept else []
+        return asked_key(replace(line, chat_history=history, inputs=line.inputs if "inputs" in self._kept else {}))
 
 
 def _finished(lines: Iterable[Line], options: RunOptions) -> Iterator[Line]:
@@ -164,4 +168,4 @@ def _line_of(row: Row) -> Line:
     answer = None
     if row.answer is not None:
         answer = Answer(row.answer, row.finish_reason, row.history_dropped, model=row.model, refused=row.refused)
-    return Line(row.line, row.question, row.chat_history or [], row.statements, answer=answer)
+    return Line(row.line, row.question, row.chat_history or [], row.statements, inputs=row.inputs or {}, answer=answer)

@@ -15,6 +15,7 @@ from typing import Any
 
 from flowkit.base.scale import FIVE, Scale
 from flowkit.data.records import Line
+from flowkit.judge.context import Context
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def tasks_of(lines: Sequence[Line], chat_flow: Any) -> list[Task]:
 
     They are numbered by their statements and only then by their place, so that another order changes nothing.
     """
-    asked = [asked_key(line.question, line.chat_history) for line in lines]
+    asked = [asked_key(line) for line in lines]
     by_content = sorted(range(len(lines)), key=lambda i: (asked[i], sorted(lines[i].statements.items()), i))
     seen, keys = Counter[Any](), [""] * len(lines)
     for i in by_content:
@@ -45,15 +46,19 @@ def tasks_of(lines: Sequence[Line], chat_flow: Any) -> list[Task]:
     return [Task(line, key) for line, key in zip(lines, keys, strict=True)]
 
 
-def verdict_key(answer_key: str, answer: str, statement: str, eval_flow: Any, scale: Scale = FIVE) -> str:
-    """Return the key of the verdict on `statement` about the answer `answer` that is called `answer_key`."""
-    more = [] if scale is FIVE else [scale.name]  # journals of before know the one scale only
-    return key_of("verdict", answer_key, answer, statement, eval_flow.fingerprint, *more)
+def verdict_key(task: Task, answer: str, statement: str, eval_flow: Any, scale: Scale = FIVE) -> str:
+    """Return the key of the verdict on `statement` about the answer `answer` to the task's line.
+
+    What the judge is shown besides is part of it; a judge's prompt that shows nothing else has the keys of before.
+    """
+    shown = Context.of(task.line).used_by(eval_flow.prompt)
+    more = [*([shown.given()] if shown else []), *([] if scale is FIVE else [scale.name])]
+    return key_of("verdict", task.key, answer, statement, eval_flow.fingerprint, *more)
 
 
-def asked_key(question: str, chat_history: Any) -> str:
+def asked_key(line: Line) -> str:
     """Return the key of what a line asks; lines with the same one may have different answers."""
-    return key_of("line", question, chat_history)
+    return key_of("line", line.question, line.chat_history, *([line.inputs] if line.inputs else []))
 
 
 def key_of(*parts: Any) -> str:

@@ -12,7 +12,8 @@ from tqdm import tqdm
 from flowkit.data.lint import lint
 from flowkit.data.records import Line
 from flowkit.data.rows import write_rows
-from flowkit.run.engines import Result
+from flowkit.judge.context import shown_by
+from flowkit.run.engines import Prompts, Result
 from flowkit.run.folder import hold
 from flowkit.run.format_1 import converted
 from flowkit.run.given import Seen, lines_for
@@ -40,11 +41,11 @@ class LocalEngine:
         self._lock: FileLock | None = None
         self._journal: Journal | None = None
 
-    def read(self) -> None:
+    def read(self, prompts: Prompts) -> None:
         """Read the lines."""
-        self.lines = list(self.seen.watch(lines_for(self.options)))
+        self.lines = list(self.seen.watch(lines_for(self.options, prompts.chat)))
         self.names = list(self.seen.scales)
-        self.findings = [*lint(line.statements for line in self.lines), *self.seen.findings]
+        self.findings = [*lint(self.lines, shown_by(prompts.judge)), *self.seen.findings]
 
     def open(self, chat_flow: Any, eval_flow: Any) -> None:
         """Hold the folder and open its journal."""

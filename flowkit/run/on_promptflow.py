@@ -14,6 +14,7 @@ from flowkit.bridge.needs import check_machine
 from flowkit.bridge.runs import run_lines
 from flowkit.bridge.service import without_new_service
 from flowkit.data.records import plain
+from flowkit.run.engines import Prompts
 from flowkit.run.local import LocalEngine
 
 LINES_PER_RUN = 2000  # promptflow keeps all of a run in memory, and its time per line grows with the number of lines
@@ -26,10 +27,10 @@ class LineError(Exception):
 class PromptflowEngine(LocalEngine):
     """The same folder, journal and worker as here; promptflow calls the worker for each line."""
 
-    def read(self) -> None:
+    def read(self, prompts: Prompts) -> None:
         """Read the lines."""
         check_machine()
-        super().read()
+        super().read(prompts)
 
     def work(self) -> None:
         """Answer the lines that have no answer, then judge those that are not judged."""
@@ -44,6 +45,7 @@ class PromptflowEngine(LocalEngine):
             rows = [self.worker.row(task) for task in self.tasks]
             inputs = [
                 {"position": i, "answer": row.answer, "statements": row.statements}
+                | {"question": row.question, "chat_history": row.chat_history, "reference": row.reference or ""}
                 for i, row in enumerate(rows)
                 if row.answer is not None and row.error is not None
             ]

@@ -9,9 +9,10 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from flowkit.data.rows import StoredRows, row_files
+from flowkit.judge.context import shown_by
 from flowkit.run import shards
 from flowkit.run.cluster import Cluster, RayError, run_shards
-from flowkit.run.engines import Result
+from flowkit.run.engines import Prompts, Result
 from flowkit.run.folder import hold
 from flowkit.run.given import Seen, lines_for
 from flowkit.run.interruption import StoppedError
@@ -33,11 +34,12 @@ class RayEngine:
         self._lock: FileLock | None = None
         self._new = options.folder / "lines.unfinished"
 
-    def read(self) -> None:
+    def read(self, prompts: Prompts) -> None:
         """Cut the data into shards, beside those of an earlier run."""
         self._lock = hold(self.options.folder)
         shutil.rmtree(self._new, ignore_errors=True)
-        self._layout = shards.lay_out(self.seen.watch(lines_for(self.options)), self._new)
+        lines = self.seen.watch(lines_for(self.options, prompts.chat))
+        self._layout = shards.lay_out(lines, self._new, shown_by(prompts.judge))
         self.names, self.findings = self._layout.names, [*self._layout.findings, *self.seen.findings]
 
     def open(self, chat_flow: Any, eval_flow: Any) -> None:

@@ -45,7 +45,9 @@ class RunOptions:
     A default of False is a switch; a default of () may be given several times.
     """
 
-    data: str = option("data.jsonl", "JSONL, CSV or TSV: question, chat_history, statements, answer (data.jsonl)")
+    data: str = option(
+        "data.jsonl", "JSONL, CSV or TSV: question, chat_history, statements, reference, answer (data.jsonl)"
+    )
     checklist: Path | None = option(None, "JSON or YAML: statements for all lines", Path, metavar="FILE")
     by: str | None = option(None, "figures for each value of that column, too", metavar="COLUMN")
     answers_from: str | None = option(
@@ -62,6 +64,9 @@ class RunOptions:
     address: str | None = option(None, "of a running Ray cluster, or auto; otherwise one is started", metavar="RAY")
     workers: int | None = option(None, "Ray's worker processes (one a CPU)", at_least_one, metavar="N")
     format: str = option("jsonl", "of the rows that Ray's workers write (jsonl)", choices=["jsonl", "parquet"])
+    chat_prompt: Path | None = option(None, "the prompt of the answers (chat.prompty)", Path, metavar="FILE")
+    judge_prompt: Path | None = option(None, "the prompt of the verdicts (eval_checklist.prompty)", Path,
+                                       metavar="FILE")  # fmt: skip
     votes: int = option(1, "how often the judge is asked for each verdict; the median counts (1)", int,
                         choices=[1, 3, 5])  # fmt: skip
     labels: Path | None = option(None, "people's scores, saved from report.html: tell what people would have given",

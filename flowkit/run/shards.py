@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -59,21 +59,21 @@ class Layout:
     findings: list[str]
 
 
-def lay_out(lines: Iterable[Line], folder: Path) -> Layout:
+def lay_out(lines: Iterable[Line], folder: Path, shown: Collection[str] = ()) -> Layout:
     """Cut the data into shards and read what matters of it on the way. Raises BadInputError for a bad line.
 
-    folder: an empty one; it gets `lines/`.
+    folder: an empty one; it gets `lines/`. shown: what the judge is shown besides the answer.
     """
     count, names = 0, dict[str, None]()
 
-    def statements() -> Iterator[Mapping[str, str]]:
+    def counted() -> Iterator[Line]:
         nonlocal count
         for line in _split(lines, folder):
             count += 1
             names.update(dict.fromkeys(line.statements))
-            yield line.statements
+            yield line
 
-    findings = lint(statements())
+    findings = lint(counted(), shown)
     return Layout(count, -(-count // LINES_PER_SHARD), list(names), findings)
 
 

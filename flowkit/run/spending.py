@@ -12,7 +12,8 @@ import openai
 
 from flowkit.base.errors import BadInputError
 from flowkit.base.scale import FIVE, Scale
-from flowkit.data.records import JournalEntry, Tokens
+from flowkit.data.records import JournalEntry, Line, Tokens
+from flowkit.judge.context import NOTHING_ELSE, Context
 from flowkit.run.estimate import answer_at_most, check_limits, price_unknown, rates_of, verdict_at_most
 from flowkit.scores.prices import Rate, about, price
 
@@ -52,17 +53,20 @@ class Budget:
                 of_verdict = price(self._rates.verdicts, entry.verdict.tokens) if entry.verdict else None
                 self.spent_usd += (of_answer or 0.0) + (of_verdict or 0.0)
 
-    async def for_answer(self, question: str, chat_history: Any) -> Share | None:
+    async def for_answer(self, line: Line) -> Share | None:
         """Set aside what an answer may cost; wait for that while others are in flight. None: it is not left."""
         if self.limit_usd is None:
             return Share(self)
-        return await self._share(self._rates.answers, await answer_at_most(self.chat_flow, question, chat_history))
+        return await self._share(self._rates.answers, await answer_at_most(self.chat_flow, line))
 
-    async def for_verdict(self, answer: str, statement: str, scale: Scale = FIVE) -> Share | None:
+    async def for_verdict(
+        self, answer: str, statement: str, context: Context = NOTHING_ELSE, scale: Scale = FIVE
+    ) -> Share | None:
         """Do the same for a verdict."""
         if self.limit_usd is None:
             return Share(self)
-        return await self._share(self._rates.verdicts, await verdict_at_most(self.eval_flow, answer, statement, scale))
+        most = await verdict_at_most(self.eval_flow, answer, statement, context, scale)
+        return await self._share(self._rates.verdicts, most)
 
     def settle(self, share: Share) -> None:
         """Put what the request did cost in place of what was set aside; all of that where the service does not say."""

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from flowkit.base import tracing
 from flowkit.base.scale import FIVE, Scale
 from flowkit.base.text import clean
-from flowkit.data.records import Answer, JournalEntry, Row, Times, Tokens, Verdict
+from flowkit.data.records import Answer, JournalEntry, Line, Row, Times, Tokens, Verdict
 from flowkit.data.usage import tokens_of
+from flowkit.judge.context import Context
 from flowkit.model.completion import Reply
 from flowkit.model.errors import hopeless
 from flowkit.run.estimate import rates_of
@@ -65,8 +66,8 @@ class LineWorker:
         line = task.line
         answer = await self._outcome(
             task.key,
-            lambda: self._budget.for_answer(line.question, line.chat_history),
-            lambda paid: _answer(self._chat_flow, line.question, line.chat_history, paid),
+            lambda: self._budget.for_answer(line),
+            lambda paid: _answer(self._chat_flow, line, paid),
         )
         if answer is not None:
             self._keep(JournalEntry(task.key, task.key, answer=answer))
@@ -82,7 +83,8 @@ class LineWorker:
         different = dict.fromkeys(task.line.asked().values())
         missing = [asked for asked in different if self._verdict_of(task, asked) is None]
         if missing:
-            inputs = {"answer": answer.text, "statements": task.line.statements}
+            shown = Context.of(task.line).used_by(self._eval_flow.prompt).given()
+            inputs = {"answer": answer.text, "statements": task.line.statements, **shown}
             with tracing.span("EvalFlow", "Function", inputs) as span:
                 await asyncio.gather(*(self._judge_one(task, answer.text, asked, span) for asked in missing))
         verdicts = self._verdicts_of(task)
@@ -95,15 +97,21 @@ class LineWorker:
     def row(self, task: Task) -> Row:
         """Return what has become of the line so far."""
         line, answer = task.line, self._answer_of(task)
-        if answer is None:
-            failed = self._errors.get(task.key, NOT_ASKED)
-            row = Row(line.number, line.question, line.chat_history, statements=line.statements, error=failed)
-            return replace(row, rules=line.rules, extra=line.extra)
-        error, verdicts = self._first_error(task), self._verdicts_of(task)
         row = Row(
             line=line.number,
             question=line.question,
             chat_history=line.chat_history,
+            statements=line.statements,
+            reference=line.reference,
+            inputs=line.inputs or None,
+            rules=line.rules,
+            extra=line.extra,
+        )
+        if answer is None:
+            return replace(row, error=self._errors.get(task.key, NOT_ASKED))
+        error, verdicts = self._first_error(task), self._verdicts_of(task)
+        row = replace(
+            row,
             history_dropped=answer.history_dropped,
             answer=answer.text,
             finish_reason=answer.finish_reason,
@@ -112,11 +120,8 @@ class LineWorker:
             tokens=answer.tokens,
             timing=answer.timing,
             verdicts=None if error and not verdicts else verdicts,
-            statements=line.statements,
             error=error,
             answered_from=line.answered_from or ASKED,
-            rules=line.rules,
-            extra=line.extra,
         )
         return replace(row, cost_usd=self._rates.of_row(row))
 
@@ -149,14 +154,15 @@ class LineWorker:
         return None
 
     def _key_of(self, task: Task, answer: str, asked: Asked) -> str:
-        return verdict_key(task.key, answer, asked[0], self._eval_flow, asked[1])
+        return verdict_key(task, answer, asked[0], self._eval_flow, asked[1])
 
     async def _judge_one(self, task: Task, answer: str, asked: Asked, span: Any) -> None:
-        key = self._key_of(task, answer, asked)
+        key, context = self._key_of(task, answer, asked), Context.of(task.line)
+        statement, scale = asked
         verdict = await self._outcome(
             key,
-            lambda: self._budget.for_verdict(answer, *asked),
-            lambda paid: self._eval_flow.verdict(answer, asked[0], span, paid, asked[1]),
+            lambda: self._budget.for_verdict(answer, statement, context, scale),
+            lambda paid: self._eval_flow.verdict(answer, statement, context, span, paid, scale),
         )
         if verdict is not None:
             self._keep(JournalEntry(key, task.key, verdict=verdict))
@@ -205,13 +211,14 @@ class LineWorker:
             self._interruption.request(cause)
 
 
-async def _answer(chat_flow: Any, question: str, chat_history: Any, paid: list[Tokens]) -> Answer:
-    """Return the whole answer of a ChatFlow, with how it ended, what it took, and who counted that.
+async def _answer(chat_flow: Any, line: Line, paid: list[Tokens]) -> Answer:
+    """Return the whole answer of a ChatFlow to a line, with how it ended, what it took, and who counted that.
 
     paid: gets what it took.
     """
     reply = Reply()
-    text = "".join([piece async for piece in chat_flow.stream(question, chat_history, reply)])
+    pieces = chat_flow.stream(line.question, line.chat_history, reply, **line.inputs)
+    text = "".join([piece async for piece in pieces])
     tokens = await tokens_of(reply.usage, chat_flow.model.name, reply.messages, text)
     paid.append(tokens)
     return Answer(

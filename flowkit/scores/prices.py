@@ -66,6 +66,16 @@ def rate_of(model: str, base_url: str | None) -> Rate | None:
     return Rate(model, base_url, prompt / SAMPLE, completion / SAMPLE)
 
 
+@lru_cache(maxsize=64)
+def context_of(model: str, base_url: str | None) -> int | None:
+    """Return how many tokens a model takes in all, by the same table; None where the table does not say."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    with suppress(LookupError):  # a server of one's own may take less than the model could
+        return get_snapshot().find_provider_model(model, None, None, base_url or OPENAI)[1].context_window
+    return None
+
+
 def table() -> str:
     """Return which table the prices are from. The library does not tell its date; its version stands for it."""
     return f"genai-prices {version('genai-prices')}"

@@ -73,6 +73,7 @@ function startLabelling(data) {
     element("pair").replaceChildren(...(pair ? [
       ...(pair.row.chat_history?.length ? section("History", messages(pair.row)) : []),
       ...section("Question", make("pre", {}, pair.row.question)),
+      ...(pair.row.reference ? section("Reference", make("pre", {}, pair.row.reference)) : []),
       ...section("Answer", make("pre", {}, pair.row.answer)),
     ] : []));
     element("statement").textContent = pair ? `Statement: ${pair.statement}` : "";
@@ -100,7 +101,7 @@ function startLabelling(data) {
     const former = store.get(pairKey(pair));
     store.set(pairKey(pair), {
       answer: pair.row.answer, statement: pair.statement, score, line: pair.row.line, name: pair.name,
-      run: data.sample.run, chosen: former?.chosen === "sample" ? "sample" : chosen,
+      question: pair.row.question, reference: pair.row.reference, run: data.sample.run, chosen: former?.chosen === "sample" ? "sample" : chosen,
     });
     place += 1;
     told(pair);

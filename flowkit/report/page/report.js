@@ -152,6 +152,7 @@ function details(row, data, width) {
     ...(row.error ? section("Error", make("pre", { class: "error" }, row.error)) : []),
     ...(row.chat_history?.length ? section("History", messages(row)) : []),
     ...section("Question", make("pre", {}, row.question)),
+    ...(row.reference ? section("Reference", make("pre", {}, row.reference)) : []),
     ...(row.answer === null ? [] : section(`Answer${ending}${given}`, make("pre", {}, row.answer))),
     ...(row.before?.answer && row.before.answer !== row.answer ? section("Answer before", make("pre", {}, row.before.answer)) : []),
     ...(Object.keys(row.statements).length ? section("Verdicts", verdicts(row, data.compared)) : []),
