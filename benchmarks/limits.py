@@ -29,6 +29,7 @@ CASES: dict[str, tuple[str, int, float]] = {
     "at-once:32": ("admits 32 at once", 1000, 1000 / 32 * ANSWER_S),
     "chance:0.03:1": ("refuses 3 % once, Retry-After: 1", 200, ANSWER_S),
     "chance:0.01:": ("refuses 1 % once, no Retry-After", 1000, 1000 / AT_ONCE * ANSWER_S),
+    "waiting:128": ("refuses nothing; 10,000 wait for 128 places (1)", 10_000, 10_000 / 128 * ANSWER_S),
 }
 
 
@@ -53,6 +54,8 @@ class Limited(Conversation):
             fits = len(self.recent) < self.number
         elif self.kind == "at-once":
             fits = self.load.now < self.number
+        elif self.kind == "waiting":
+            fits = True
         else:
             fits = self.chance.random() >= self.number
         if fits:
@@ -79,48 +82,55 @@ async def serve(case: str) -> None:
     await server.serve_forever()
 
 
-async def measure(way: str, base_url: str, answers: int) -> dict[str, float]:
-    """Ask for so many answers, `AT_ONCE` in flight; return the seconds, the share refused and how many failed."""
+async def measure(way: str, base_url: str, case: str) -> dict[str, float]:
+    """Ask for a case's answers, `AT_ONCE` in flight; return the seconds, the share refused and how many failed.
+
+    Of the case "waiting", all are asked at the same moment, and its number is what may be in flight.
+    """
     import openai  # noqa: F401
 
     import flow  # noqa: F401 - not within the time
 
+    answers = CASES[case][1]
+    places, at_once = (int(case.split(":")[1]), answers) if case.startswith("waiting") else (AT_ONCE, AT_ONCE)
     start_s = time.perf_counter()
-    failed = await (_ask_bare if way == "bare" else _ask_ours)(base_url, answers)
+    failed = await (_ask_bare if way == "bare" else _ask_ours)(base_url, answers, places, at_once)
     refused = server_load(base_url)["refused"]
     return {"s": time.perf_counter() - start_s, "refused": refused / (answers + refused) * 100, "failed": failed}
 
 
-async def _ask_bare(base_url: str, answers: int) -> int:
+async def _ask_bare(base_url: str, answers: int, places: int, at_once: int) -> int:
     """Let openai's client wait as it is told, and try again as often as it takes."""
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
-    http_client = DefaultAioHttpClient()
+    http_client, free = DefaultAioHttpClient(), asyncio.Semaphore(places)
     async with AsyncOpenAI(base_url=base_url, api_key=KEY, http_client=http_client, max_retries=1000) as client:
 
         async def ask(_: int) -> None:
-            async with await client.chat.completions.create(
-                model=MODEL, messages=[{"role": "user", "content": QUESTION}], stream=True
-            ) as chunks:
-                async for _chunk in chunks:
-                    pass
+            async with free:
+                chunks = await client.chat.completions.create(
+                    model=MODEL, messages=[{"role": "user", "content": QUESTION}], stream=True
+                )
+                async with chunks:
+                    async for _chunk in chunks:
+                        pass
 
-        return await _all(ask, answers)
+        return await _all(ask, answers, at_once)
 
 
-async def _ask_ours(base_url: str, answers: int) -> int:
+async def _ask_ours(base_url: str, answers: int, places: int, at_once: int) -> int:
     from flow import ChatFlow
 
-    flow: Any = ChatFlow({"model": MODEL, "base_url": base_url, "api_key": KEY, "max_in_flight": AT_ONCE})
+    flow: Any = ChatFlow({"model": MODEL, "base_url": base_url, "api_key": KEY, "max_in_flight": places})
 
     async def ask(_: int) -> None:
         async for _piece in flow(QUESTION, []):
             pass
 
-    return await _all(ask, answers)
+    return await _all(ask, answers, at_once)
 
 
-async def _all(ask: Callable[[int], Any], answers: int) -> int:
+async def _all(ask: Callable[[int], Any], answers: int, at_once: int) -> int:
     tickets, failed = iter(range(answers)), 0
 
     async def work() -> None:
@@ -132,7 +142,7 @@ async def _all(ask: Callable[[int], Any], answers: int) -> int:
                 failed += 1
                 print(type(error).__name__, error, file=sys.stderr)
 
-    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(work() for _ in range(at_once)))
     return failed
 
 
@@ -147,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.serve:
         asyncio.run(serve(options.case[0]))
     elif options.way:
-        print(json.dumps(asyncio.run(measure(options.way, options.base_url, CASES[options.case[0]][1]))))
+        print(json.dumps(asyncio.run(measure(options.way, options.base_url, options.case[0]))))
     else:
         text = report(options.case)
         print(text)
@@ -184,6 +194,8 @@ takes. ours: `flow.ChatFlow` with `max_in_flight`, as in a batch. One run each; 
 that the service answered with 429.
 
 {table.markdown(header, rows)}
+
+1. All are asked at the same moment: each place that becomes free wakes one that waits, and not all.
 """
 
 

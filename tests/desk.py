@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import batch
 from flowkit.data.records import plain
 from flowkit.data.rows import read_rows
 from tests.chat_server import Answer, ChatServer
@@ -41,8 +45,7 @@ class Desk:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start the program."""
-        engine = [] if "--engine" in arguments else ["--engine", self.engine]
-        command = [sys.executable, str(PROJECT / "batch.py"), *arguments, *engine]
+        command = [sys.executable, str(PROJECT / "batch.py"), *arguments, *self._engine(arguments)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(command, cwd=self.folder, env=self.environment, **pipes)  # type: ignore[call-overload,no-any-return]
 
@@ -51,6 +54,19 @@ class Desk:
         running = self.start(*arguments)
         printed, _ = running.communicate(timeout=limit_s)
         return running.returncode, printed
+
+    def run_here(self, *arguments: str) -> tuple[int, str]:
+        """Do the same in this process, in less time; where signals, limits or imports matter, use `run`."""
+        before, printed = os.getcwd(), io.StringIO()
+        with patch.dict(os.environ, self.environment), redirect_stdout(printed), redirect_stderr(printed):
+            os.chdir(self.folder)
+            try:
+                code = batch.main([*arguments, *self._engine(arguments)])
+            except SystemExit as refused:  # argparse's
+                code = int(str(refused.code))
+            finally:
+                os.chdir(before)
+        return code, printed.getvalue()
 
     def rows(self, out: str = "out") -> list[dict[str, Any]]:
         """Return the details as plain JSON."""
@@ -68,6 +84,9 @@ class Desk:
             return Counter()
         with closing(sqlite3.connect(database)) as connection:
             return Counter(status for (status,) in connection.execute("select status from run_info"))
+
+    def _engine(self, arguments: Sequence[str]) -> Sequence[str]:
+        return () if "--engine" in arguments else ("--engine", self.engine)
 
     def check_complete(self) -> None:
         """Assert that the files are those of an undisturbed run."""

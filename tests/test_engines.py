@@ -62,7 +62,7 @@ def test_the_engines_of_this_machine_give_the_same_rows_and_figures(tmp_path: Pa
 def requests_of(desk: Desk, *arguments: str) -> tuple[int, int]:
     """Run the program; return how many answers and how many verdicts it asked for."""
     desk.server.requests.clear()
-    code, printed = desk.run("--quiet", *arguments)
+    code, printed = desk.run_here("--quiet", *arguments)
     assert code == 0, printed
     streamed = sum(bool(seen.body.get("stream")) for seen in desk.server.requests)
     return streamed, len(desk.server.requests) - streamed
@@ -72,7 +72,6 @@ def rewrite(desk: Desk, lines: list[dict[str, Any]]) -> None:
     (desk.folder / "data.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-@pytest.mark.slow
 def test_a_changed_file_costs_what_has_changed(desk: Desk) -> None:
     assert requests_of(desk) == (20, 40)
     lines = [json.loads(line) for line in (desk.folder / "data.jsonl").read_text().splitlines()]
@@ -85,7 +84,6 @@ def test_a_changed_file_costs_what_has_changed(desk: Desk) -> None:
     assert [row["question"] for row in desk.rows()] == [line["question"] for line in lines]
 
 
-@pytest.mark.slow
 def test_lines_that_ask_the_same_have_an_answer_each(desk: Desk) -> None:
     line = {"question": "Again?", "statements": {"short": "It is short."}}
     rewrite(desk, [line, line, {**line, "statements": {"right": "It is right."}}])
@@ -96,12 +94,11 @@ def test_lines_that_ask_the_same_have_an_answer_each(desk: Desk) -> None:
     assert requests_of(desk, "--resume", "out")[0] == 0
 
 
-@pytest.mark.slow
 def test_an_unreadable_verdict_is_asked_for_again_and_what_one_statement_lost_costs_the_others_nothing(
     desk: Desk,
 ) -> None:
     desk.server.usual = some_fail
-    assert desk.run("--quiet")[0] == 3
+    assert desk.run_here("--quiet")[0] == 3
     rows = desk.rows()
     assert rows[12]["verdicts"]["short"]["score"] == 4
     assert "no judge today" in rows[12]["error"]
@@ -120,7 +117,6 @@ def former_run(tmp_path: Path, server: ChatServer) -> Desk:
     return desk
 
 
-@pytest.mark.slow
 def test_a_run_of_format_1_is_resumed_reported_and_compared(former_run: Desk) -> None:
     prompt = str(FORMER_RUN.parent / "eval_checklist_of_answers_alone.prompty")  # it shows what it showed
     with_it = ("--judge-prompt", prompt, "--baseline", str(FORMER_RUN))
@@ -131,22 +127,20 @@ def test_a_run_of_format_1_is_resumed_reported_and_compared(former_run: Desk) ->
     former_run.check_complete()
 
 
-@pytest.mark.slow
 def test_of_two_runs_in_one_folder_the_second_is_refused(desk: Desk) -> None:
     lock = hold(desk.folder / "out")
     try:
-        code, printed = desk.run()
+        code, printed = desk.run_here()
         assert (code, desk.server.requests) == (2, [])
         assert "batch.py: out: another run is writing there" in printed
     finally:
         lock.release()
-    assert desk.run("--quiet")[0] == 0
+    assert desk.run_here("--quiet")[0] == 0
 
 
-@pytest.mark.slow
 def test_a_fresh_start_keeps_every_earlier_journal(desk: Desk) -> None:
     for _ in range(3):
-        code, printed = desk.run("--quiet")
+        code, printed = desk.run_here("--quiet")
         assert code == 0
     assert "an earlier run's answers are kept in out/journal.previous-2.jsonl" in printed
     assert len((desk.folder / "out" / "journal.previous.jsonl").read_bytes().splitlines()) == 60

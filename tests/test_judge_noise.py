@@ -84,7 +84,6 @@ def test_it_is_told_in_one_sentence_in_the_table_and_in_the_report(
     assert sentence in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.slow
 def test_the_batch_asks_as_often_as_votes_says_and_resumes_with_as_many(server: ChatServer, tmp_path: Path) -> None:
     desk, replies = Desk(tmp_path, server, 3), iter("34544544554455445544554455")
 
@@ -94,14 +93,14 @@ def test_the_batch_asks_as_often_as_votes_says_and_resumes_with_as_many(server: 
         return Answer(deltas=[f'{{"explanation": "", "score": {next(replies)}}}'])
 
     server.usual = act
-    code, printed = desk.run("--votes", "3")
+    code, printed = desk.run_here("--votes", "3")
     assert code == 0, printed
     assert "judge noise: in " in printed
     assert len(server.requests) == 3 + 3 * 2 * 3
     assert {len(verdict["votes"]) for row in desk.rows() for verdict in row["verdicts"].values()} == {3}
     assert desk.metrics()["noise"]["verdicts"] == 6
     server.requests.clear()
-    assert desk.run("--resume", "out", "--votes", "3")[0] == 0
+    assert desk.run_here("--resume", "out", "--votes", "3")[0] == 0
     assert server.requests == []
 
 
@@ -109,7 +108,7 @@ def test_the_batch_asks_as_often_as_votes_says_and_resumes_with_as_many(server: 
 def test_what_cannot_be_used_is_refused_before_anything_is_sent(
     arguments: list[str], says: str, server: ChatServer, tmp_path: Path
 ) -> None:
-    code, printed = Desk(tmp_path, server, 1).run(*arguments)
+    code, printed = Desk(tmp_path, server, 1).run_here(*arguments)
     assert code == 2
     assert says in printed
     assert server.requests == []

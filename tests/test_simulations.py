@@ -22,12 +22,12 @@ from tests.simulations import (
 )
 
 RUNS = 200
-AT_LEAST = 0.91  # the whole simulation finds 95 % and more in every cell; of 200 runs, 91 % is chance once in 100
+FEW_RUNS, AT_LEAST = 100, 0.9  # the whole simulation finds 97 % and more in these cells; 100 runs vary by 1.7 %
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_interval_holds_the_true_mean(shape: str) -> None:
-    held = {size: coverage(shape, size, RUNS, ours)[0] for size in (2, 6, 30)}
+    held = {size: coverage(shape, size, FEW_RUNS, ours)[0] for size in (2, 6, 30)}
     assert min(held.values()) >= AT_LEAST, held
 
 

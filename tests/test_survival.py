@@ -89,7 +89,7 @@ HOPELESS = [
 @pytest.mark.parametrize(("refusal", "says"), HOPELESS, ids=["key", "model", "quota", "an hour"])
 def test_a_run_that_cannot_succeed_stops_after_a_few_lines(desk: Desk, refusal: Status, says: str) -> None:
     desk.server.usual = refusal
-    code, printed = desk.run("--quiet", "--concurrency", "8")
+    code, printed = desk.run_here("--quiet", "--concurrency", "8")
     assert code == 3
     assert says in printed
     assert len(desk.server.requests) <= 3 * 8
@@ -205,7 +205,7 @@ def test_a_429_is_waited_for_as_told_and_the_speed_comes_back(desk: Desk) -> Non
         return Answer(deltas=healthy(body).deltas, first_s=0.1)  # long enough to meet the others
 
     desk.server.usual = act
-    code, printed = desk.run("--concurrency", "8")
+    code, printed = desk.run_here("--concurrency", "8", "--quiet")
     assert code == 0, printed
     came = {json.dumps(seen.body): seen.came_s for seen in desk.server.requests}  # of those that came twice, the second
     again = [came[json.dumps(seen.body)] for seen in desk.server.requests if seen.came_s in refused]
