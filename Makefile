@@ -1,4 +1,5 @@
-# make tutorial: set up and run the tutorial's batch · make test: what CI runs · make check: the fast part, while editing · make test-long: the longest · make test-ray: on clusters
+# make tutorial: set up and run the tutorial's batch · make test: what CI runs · make check: the fast part, while editing
+# make test-long: the longest · make test-ray: on clusters · make test-viewer: traces in Phoenix · make test-azure: Azure's evaluate
 SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON ?= python3
@@ -11,16 +12,25 @@ define install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement $(1)
 endef
 
+# A program beside ours, whose packages would not go with ours, in a virtual environment of its own.
+define install-beside
+	$(PYTHON) -m venv .venv/$(1)
+	UV_SYSTEM_CERTS=1 $(BIN)/uv pip install --quiet --python .venv/$(1) --requirement tests/requirements-$(1).txt || \
+	.venv/$(1)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/requirements-$(1).txt
+endef
+
 # The files that take longest go first, so that no process is left alone with one of them at the end.
 LONGEST := tests/test_readme.py tests/test_install.py tests/test_survival.py tests/test_repairs.py
 
-.PHONY: tutorial test test-long test-ray check bench bench-ray clean
+.PHONY: tutorial test test-long test-ray test-viewer test-azure check bench bench-ray clean
 
 tutorial: .venv/installed
 	$(BIN)/python batch.py --data data.jsonl --engine promptflow
 
-test: TESTS := -m "not ray and not long" -n 3 --no-loadscope-reorder $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/test_*.py))
-check: TESTS := -m "not slow and not ray" -n 2
+# What is tested with packages of its own has a target of its own.
+HERE := not ray and not viewer and not azure
+test: TESTS := -m "not long and $(HERE)" -n 4 --no-loadscope-reorder $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/test_*.py))
+check: TESTS := -m "not slow and $(HERE)" -n 2 --hypothesis-profile quick
 test: tutorial
 test check: .venv/installed-dev
 	$(BIN)/ruff format --check .
@@ -36,6 +46,12 @@ test-long: .venv/installed-dev
 test-ray: .venv/installed-ray
 	$(BIN)/python -m pytest -m ray -n 2 tests/test_cluster.py tests/test_storage.py
 
+test-viewer: .venv/installed-viewer
+	$(BIN)/python -m pytest -m viewer tests/test_viewer.py
+
+test-azure: .venv/installed-azure
+	$(BIN)/python -m pytest -m azure tests/test_azure.py
+
 bench-ray: .venv/installed-ray
 	$(BIN)/python -m benchmarks.cluster_runs
 
@@ -43,6 +59,7 @@ bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.streaming
 	$(BIN)/python -m benchmarks.batch_runs
 	$(BIN)/python -m benchmarks.limits
+	$(BIN)/python -m benchmarks.traces
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -55,6 +72,10 @@ bench: .venv/installed-dev
 
 .venv/installed-ray: requirements-ray.txt .venv/installed-dev
 	$(call install,requirements-ray.txt)
+	touch $@
+
+.venv/installed-viewer .venv/installed-azure: .venv/installed-%: tests/requirements-%.txt .venv/installed-dev
+	$(call install-beside,$*)
 	touch $@
 
 clean:

@@ -7,13 +7,14 @@ from copy import copy
 from pathlib import Path
 from typing import Any, Optional
 
-from flowkit.base import background, tracing
+from flowkit.base import background, genai, tracing
 from flowkit.base.scale import FIVE, Scale
 from flowkit.bridge.connections import ModelConfiguration, fields_of_connection
 from flowkit.data.records import Verdict, plain
 from flowkit.data.statements import read_statements
 from flowkit.judge.asking import judge, together
 from flowkit.judge.context import NOTHING_ELSE, Context
+from flowkit.judge.evaluator import Evaluator
 from flowkit.judge.messages import PASS_OR_FAIL, Asked, fitted
 from flowkit.model.configuration import resolve
 from flowkit.model.token_factor import factor_of
@@ -104,6 +105,8 @@ class EvalFlow:
             verdicts = await together(self.verdict(answer, each, context, span) for each in named.values())
             results = {name: plain(verdict) for name, verdict in zip(named, verdicts, strict=True)}
             tracing.record_output(span, results)
+            for name, verdict in zip(named, verdicts, strict=True):
+                genai.record_evaluation(span, name, verdict.score, verdict.explanation, verdict.read_by)
         return results
 
     async def verdict(
@@ -142,6 +145,10 @@ class EvalFlow:
         flow = copy(self)
         flow.model = self.model.limited(at_once)
         return flow
+
+    def as_evaluator(self) -> Evaluator:
+        """Return this flow as Azure's `evaluate` takes an evaluator: flat numbers for each line, and our figures."""
+        return Evaluator(self)
 
     @property
     def fingerprint(self) -> list[Any]:

@@ -47,7 +47,7 @@ def give_port(home: Path) -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], folder: Path, environment: dict[str, str], ready: Callable[[], bool]
+    command: Sequence[str], folder: Path, environment: dict[str, str], ready: Callable[[], bool], limit_s: float = 60
 ) -> Iterator[None]:
     """Run `command` in `folder`; the block begins when `ready` says so, and nothing of it is left afterwards."""
     log = Path(environment["HOME"]) / "program.log"
@@ -62,7 +62,7 @@ def running(
             start_new_session=True,
         )
     try:
-        until(lambda: program.poll() is not None or ready(), lambda: f"not ready: {log.read_text()[-2000:]}")
+        until(lambda: program.poll() is not None or ready(), lambda: f"not ready: {log.read_text()[-2000:]}", limit_s)
         assert program.poll() is None, f"ended at once: {log.read_text()[-2000:]}"
         yield
     finally:

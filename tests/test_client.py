@@ -57,6 +57,7 @@ for _ in range(3):
 """
 
 
+@pytest.mark.slow
 def test_three_loops_one_after_the_other_leave_nothing_behind(server: ChatServer) -> None:
     strict = [sys.executable, "-X", "dev", "-W", "error", "-c", PROGRAM, server.base_url]
     done = subprocess.run(strict, cwd=PROJECT, capture_output=True, text=True, timeout=60, check=False)
@@ -158,6 +159,7 @@ for whole in (True, True, False):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["closed", "left", "kept"])
 def test_loops_that_others_close_without_the_end_of_their_generators_or_leave_end_without_a_word(
     server: ChatServer, how: str

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.chat_server import Act, Answer, ChatServer, Status
+from tests.collector import collecting
 from tests.desk import STATEMENTS, VERDICT, Desk, healthy
 from tests.programs import until
 from tests.test_own_inputs import with_tone
@@ -221,3 +222,14 @@ def test_inputs_and_references_reach_workers_and_rows(desk: Desk) -> None:
         assert kept == [({"tone": "dry"}, "So."), ({"tone": "kind"}, "So.")]
     judged = [str(seen.messages) for seen in desk.server.requests if not seen.body.get("stream")]
     assert all("<question " in text and "<reference " in text for text in judged)
+
+
+def test_each_worker_sends_the_traces_of_its_lines(desk: Desk) -> None:
+    with collecting() as collector:
+        desk.environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.endpoint
+        code, printed = desk.run(*ON_RAY)
+    assert code == 0, printed
+    trees = collector.trees()
+    assert len(trees) == LINES
+    assert all(tree[""] == ["line"] and tree["line"] == ["ChatFlow", "EvalFlow"] for tree in trees)
+    assert sum(len(line.events) for line in collector.named("line")) == 2 * LINES

@@ -144,6 +144,7 @@ print(EvalFlow(configuration)("An answer.", {"short": "It is short."})["short"][
 """
 
 
+@pytest.mark.slow
 def test_answering_and_judging_outlive_promptflow(server: ChatServer) -> None:
     server.usual = by_kind
     command = [sys.executable, "-W", "error", "-c", WITHOUT_PROMPTFLOW, server.base_url]

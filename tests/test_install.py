@@ -71,12 +71,13 @@ def test_requirements_txt_is_what_the_project_declares_with_promptflow_and_the_n
     assert as_texts(requirements("requirements.txt")) == as_texts(list(map(Requirement, declared)))
 
 
-def test_requirements_ray_txt_is_the_extra_of_that_name() -> None:
-    assert as_texts(requirements("requirements-ray.txt")) == as_texts(list(map(Requirement, EXTRAS["ray"])))
+@pytest.mark.parametrize("extra", ["ray", "traces"])
+def test_a_requirements_file_of_its_own_is_the_extra_of_that_name(extra: str) -> None:
+    assert as_texts(requirements(f"requirements-{extra}.txt")) == as_texts(list(map(Requirement, EXTRAS[extra])))
 
 
 def test_every_requirement_says_what_it_is_for() -> None:
-    for file in ("requirements.txt", "requirements-ray.txt", "requirements-dev.txt"):
+    for file in ("requirements.txt", "requirements-ray.txt", "requirements-traces.txt", "requirements-dev.txt"):
         lines = (PROJECT / file).read_text(encoding="utf-8").splitlines()
         assert [line for line in lines if not line.startswith("-r") and "  # " not in line] == [], file
 

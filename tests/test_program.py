@@ -13,6 +13,7 @@ from tests.conftest import PROJECT
 from tests.programs import environment_of, free_port
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", ["flow.py", "check_list.py"])
 @pytest.mark.parametrize(
     ("variables", "code", "said"),

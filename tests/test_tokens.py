@@ -129,6 +129,7 @@ def test_a_long_text_that_is_cut_between_words_is_counted_to_the_token(vocabular
     assert count_tokens(text, MODEL_OF[vocabulary]) == counted_by_tiktoken(text, vocabulary)
 
 
+@pytest.mark.slow
 def test_counting_a_long_text_takes_less_memory_than_the_text() -> None:
     text = "word " * (10 * PIECE // 5)
     load_vocabulary("gpt-4o")
@@ -184,6 +185,7 @@ def run_offline(program: str, **more: str) -> Any:
     return json.loads(finished.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_counting_needs_no_network_and_leaves_the_environment_alone() -> None:
     said = run_offline(OFFLINE + "print(json.dumps(said))")
     assert said == {"counts": [5, 5, 5, 5], "environment_unchanged": True}

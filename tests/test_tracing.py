@@ -27,6 +27,7 @@ from tests import programs
 from tests.chat_server import USAGE, Act, Answer, ChatServer, Hang, Status
 from tests.notebook import copy_of_project
 
+MODEL_SPAN = "chat gpt-4o"
 KEY = "sk-in-no-trace-1234"
 SUMS = {"prompt": 11, "completion": 3, "total": 14}  # USAGE, as promptflow's page names it
 VERDICT = '{"explanation": "It says so.", "score": 4}'
@@ -98,7 +99,7 @@ def spans(recorder: tuple[Switch, InMemorySpanExporter]) -> Iterator[Spans]:
     assert KEY not in "".join(span.to_json() for span in exporter.get_finished_spans())
 
 
-ONE_ANSWER = {"": ["ChatFlow"], "ChatFlow": ["Stream Chat", "openai_chat"]}
+ONE_ANSWER = {"": ["ChatFlow"], "ChatFlow": ["Stream Chat", MODEL_SPAN]}
 
 
 def kept(span: ReadableSpan, name: str) -> Any:
@@ -142,13 +143,13 @@ async def read(server: ChatServer, question: str = "What is it?") -> str:
 def test_an_answer_is_one_tree_of_the_flow_its_prompt_and_its_model(server: ChatServer, spans: Spans) -> None:
     asyncio.run(read(server))
     assert spans.tree() == ONE_ANSWER
-    for name in ("ChatFlow", "Stream Chat", "openai_chat"):
+    for name in ("ChatFlow", "Stream Chat", MODEL_SPAN):
         assert spans.only(name).status.status_code is StatusCode.OK
 
 
 def test_the_models_span_tells_what_was_sent_what_came_and_what_it_cost(server: ChatServer, spans: Spans) -> None:
     asyncio.run(read(server))
-    model, sent = spans.only("openai_chat"), server.requests[0].body
+    model, sent = spans.only(MODEL_SPAN), server.requests[0].body
     assert kept(model, "inputs") == events(model)["function.inputs"] == sent
     assert (sent["model"], sent["messages"][-1]) == ("gpt-4o", {"role": "user", "content": "What is it?"})
     assert kept(model, "output") == events(model)["function.output"] == "Hello there."
@@ -164,7 +165,7 @@ def test_the_flows_span_tells_question_answer_and_all_tokens_for_the_page_shows_
     flow = spans.only("ChatFlow")
     assert events(flow)["function.inputs"] == {"question": "What is it?", "chat_history": None}
     assert kept(flow, "output") == events(flow)["function.output"] == "Hello there."
-    assert tokens(flow) == tokens(spans.only("openai_chat")) == SUMS
+    assert tokens(flow) == tokens(spans.only(MODEL_SPAN)) == SUMS
 
 
 def test_the_prompts_span_tells_the_template_what_went_in_and_the_messages(server: ChatServer, spans: Spans) -> None:
@@ -183,7 +184,7 @@ def test_an_answer_that_the_server_cuts_off_is_an_error_that_keeps_the_text_so_f
     with pytest.raises(openai.APIConnectionError):
         asyncio.run(read(server))
     assert spans.tree() == ONE_ANSWER
-    for span in (spans.only("openai_chat"), spans.only("ChatFlow")):
+    for span in (spans.only(MODEL_SPAN), spans.only("ChatFlow")):
         assert span.status.status_code is StatusCode.ERROR
         assert str(span.status.description).startswith("APIConnectionError: ")
         assert "exception" in [event.name for event in span.events]
@@ -202,7 +203,7 @@ def test_an_answer_that_its_reader_leaves_is_marked_abandoned_and_is_no_error(se
 
     asyncio.run(leave())
     assert spans.tree() == ONE_ANSWER
-    for span in (spans.only("openai_chat"), spans.only("ChatFlow")):
+    for span in (spans.only(MODEL_SPAN), spans.only("ChatFlow")):
         assert (span.attributes or {})["output_type"] == "abandoned"
         assert span.status.status_code is StatusCode.UNSET
         assert events(span)["function.output"] == "Hello"
@@ -219,7 +220,7 @@ def test_an_answer_that_is_cancelled_is_an_error_that_keeps_the_text_so_far(serv
     with pytest.raises(asyncio.TimeoutError):
         asyncio.run(lose_patience())
     assert spans.tree() == ONE_ANSWER
-    for span in (spans.only("openai_chat"), spans.only("ChatFlow")):
+    for span in (spans.only(MODEL_SPAN), spans.only("ChatFlow")):
         assert span.status.status_code is StatusCode.ERROR
         assert str(span.status.description).startswith("CancelledError")
         assert events(span)["function.output"] == "Hello"
@@ -230,7 +231,7 @@ def test_an_answer_that_never_begins_is_an_error_of_the_model_and_the_flow(serve
     with pytest.raises(TimeoutError):
         asyncio.run(read_for(server, give_up_after_s=0.05))
     assert spans.tree() == ONE_ANSWER
-    for span in (spans.only("openai_chat"), spans.only("ChatFlow")):
+    for span in (spans.only(MODEL_SPAN), spans.only("ChatFlow")):
         assert "did not begin to answer" in str(span.status.description)
 
 
@@ -252,9 +253,7 @@ def test_answers_read_in_turns_keep_their_trees_and_their_readers_spans_apart(se
     asyncio.run(read_in_turns())
     assert [parent(span) for span in spans.named("reader")] == [None] * 3
     first, second = spans.named("ChatFlow")
-    for flow, prompt, model in zip(
-        (first, second), spans.named("Stream Chat"), spans.named("openai_chat"), strict=True
-    ):
+    for flow, prompt, model in zip((first, second), spans.named("Stream Chat"), spans.named(MODEL_SPAN), strict=True):
         assert parent(flow) is None
         assert parent(prompt) == parent(model) == number(flow)
         assert kept(flow, "inputs")["question"] == kept(prompt, "inputs")["question"]
@@ -263,7 +262,7 @@ def test_answers_read_in_turns_keep_their_trees_and_their_readers_spans_apart(se
 def test_an_evaluation_is_one_tree_of_its_checks_and_their_models(server: ChatServer, spans: Spans) -> None:
     server.usual = Answer(deltas=[VERDICT])
     EvalFlow(at(server))("ChatGPT is a model.", {"a": "It is right.", "b": "It is short."})
-    checks, models = spans.named("check"), spans.named("openai_chat")
+    checks, models = spans.named("check"), spans.named(MODEL_SPAN)
     assert {kept(check, "inputs")["statement"] for check in checks} == {"It is right.", "It is short."}
     assert {parent(model) for model in models} == {number(check) for check in checks}
     assert {parent(check) for check in checks} == {number(spans.only("EvalFlow"))}
@@ -279,16 +278,16 @@ def test_an_evaluation_is_one_tree_of_its_checks_and_their_models(server: ChatSe
 def test_all_votes_and_further_asks_are_below_the_check_of_their_statement(server: ChatServer, spans: Spans) -> None:
     server.script, server.usual = [Answer(deltas=["I like it."])], Answer(deltas=[VERDICT])
     EvalFlow(at(server), votes=3)("ChatGPT is a model.", {"a": "It is right."})
-    assert [parent(model) for model in spans.named("openai_chat")] == [number(spans.only("check"))] * 4
+    assert [parent(model) for model in spans.named(MODEL_SPAN)] == [number(spans.only("check"))] * 4
 
 
 def test_a_judge_who_fails_is_an_error_of_the_model_and_the_check(server: ChatServer, spans: Spans) -> None:
     server.usual = Status(400)
     with pytest.raises(openai.BadRequestError):
         EvalFlow(at(server))("ChatGPT is a model.", {"a": "It is right."})
-    for span in (spans.only("openai_chat"), spans.only("check"), spans.only("EvalFlow")):
+    for span in (spans.only(MODEL_SPAN), spans.only("check"), spans.only("EvalFlow")):
         assert span.status.status_code is StatusCode.ERROR
-    assert parent(spans.only("openai_chat")) == number(spans.only("check"))
+    assert parent(spans.only(MODEL_SPAN)) == number(spans.only("check"))
 
 
 def test_an_evaluation_is_below_the_span_in_which_it_is_called_and_its_tokens_are_that_ones_too(
@@ -304,7 +303,7 @@ def test_an_evaluation_is_below_the_span_in_which_it_is_called_and_its_tokens_ar
     caller = spans.only("caller")
     assert parent(spans.only("EvalFlow")) == number(caller)
     assert [parent(check) for check in spans.named("check")] == [number(spans.only("EvalFlow"))] * 2
-    assert {parent(model) for model in spans.named("openai_chat")} == {number(check) for check in spans.named("check")}
+    assert {parent(model) for model in spans.named(MODEL_SPAN)} == {number(check) for check in spans.named("check")}
     assert tokens(caller) == {name: 2 * count for name, count in SUMS.items()}
     assert "output" not in (caller.attributes or {})
 
@@ -340,7 +339,7 @@ def test_no_span_tells_the_key_even_when_the_service_repeats_it(server: ChatServ
     outcome = asyncio.run(settled(read(server)))
     assert (outcome == "Hello there.") is (act == Answer())
     assert spans.tree() == ONE_ANSWER
-    assert KEY not in "".join(span.to_json() for name in ("ChatFlow", "openai_chat") for span in spans.named(name))
+    assert KEY not in "".join(span.to_json() for name in ("ChatFlow", MODEL_SPAN) for span in spans.named(name))
 
 
 async def settled(work: Any) -> Any:
@@ -391,7 +390,8 @@ asyncio.run(main())
 @pytest.mark.slow
 def test_promptflows_trace_page_gets_the_tree_its_tokens_and_the_run(server: ChatServer, tmp_path: Path) -> None:
     project, port = copy_of_project(tmp_path), programs.free_port()
-    environment = programs.environment_of(tmp_path / "home", OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY=KEY)
+    model = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": KEY, "OPENAI_MODEL": "gpt-4o"}
+    environment = programs.environment_of(tmp_path / "home", **model)
     settings = Path(environment["PF_HOME_DIRECTORY"]) / "pf.yaml"
     settings.write_text(settings.read_text().replace("destination: none", "destination: local"))
     # In the foreground, so that it is a child of ours; `start_trace()` finds it by the port that it noted in the home.
@@ -409,6 +409,6 @@ def test_promptflows_trace_page_gets_the_tree_its_tokens_and_the_run(server: Cha
     parents = {span["context"]["span_id"]: span["parent_id"] for span in spans}
     ids = {span["name"]: span["context"]["span_id"] for span in spans}
     assert ids["ChatFlow"] == line["root_span_id"]
-    assert parents == {ids["ChatFlow"]: None, ids["Stream Chat"]: ids["ChatFlow"], ids["openai_chat"]: ids["ChatFlow"]}
-    assert {span["name"]: span["attributes"]["span_type"] for span in spans}["openai_chat"] == "LLM"
+    assert parents == {ids["ChatFlow"]: None, ids["Stream Chat"]: ids["ChatFlow"], ids[MODEL_SPAN]: ids["ChatFlow"]}
+    assert {span["name"]: span["attributes"]["span_type"] for span in spans}[MODEL_SPAN] == "LLM"
     assert KEY not in json.dumps(spans)

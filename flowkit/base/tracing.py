@@ -1,4 +1,7 @@
-"""Spans in the form that promptflow's trace page shows; they cost nothing until `start_trace()` or another set-up."""
+"""Spans as OpenTelemetry has them, with what promptflow's trace page shows; they cost nothing where nobody wants them.
+
+Wanted they are after promptflow's `start_trace()`, another set-up, or with an endpoint (see `exporting`).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,20 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import Any, TypeVar, cast
 
-from opentelemetry.trace import Span, Status, StatusCode, get_current_span, get_tracer, set_span_in_context, use_span
+from opentelemetry.trace import (
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    get_current_span,
+    get_tracer,
+    set_span_in_context,
+    use_span,
+)
+
+from flowkit.base import exporting
+from flowkit.base.genai import ERROR_TYPE
+from flowkit.base.text import clean
 
 F = TypeVar("F", bound=Callable[..., Any])
 _tracer = get_tracer("flowkit")
@@ -53,7 +69,7 @@ def trace(function: F) -> F:
             with opened(values, named) as here:
                 async with aclosing(function(*values, **named)) as pieces:
                     while True:
-                        with _current(here):
+                        with current(here):
                             try:
                                 piece = await anext(pieces)
                             except StopAsyncIteration:
@@ -64,7 +80,7 @@ def trace(function: F) -> F:
 
         @functools.wraps(function)
         async def traced(*values: Any, **named: Any) -> Any:
-            with opened(values, named) as here, _current(here):
+            with opened(values, named) as here, current(here):
                 result = await function(*values, **named)
                 record_output(here, result)
                 return result
@@ -73,7 +89,7 @@ def trace(function: F) -> F:
 
         @functools.wraps(function)
         def traced(*values: Any, **named: Any) -> Any:
-            with opened(values, named) as here, _current(here):
+            with opened(values, named) as here, current(here):
                 result = function(*values, **named)
                 record_output(here, result)
                 return result
@@ -81,7 +97,8 @@ def trace(function: F) -> F:
     return cast(F, traced)
 
 
-def _current(opened: Span) -> Any:
+def current(opened: Span) -> Any:
+    """Make the span the current one for a block: what is recorded in it is below."""
     return use_span(opened, record_exception=False, set_status_on_exception=False)
 
 
@@ -93,8 +110,10 @@ def span(name: str, kind: str, inputs: Mapping[str, Any], parent: Span | None = 
     long as that records none of its own.
     The span is not made the current one: between two steps of a generator it would be its reader's.
     """
+    exporting.switch_on()
     above = get_current_span() if parent is None else parent
-    opened = _tracer.start_span(name, set_span_in_context(above))
+    span_kind = SpanKind.CLIENT if kind == "LLM" else SpanKind.INTERNAL
+    opened = _tracer.start_span(name, set_span_in_context(above), span_kind)
     if opened.is_recording():
         opened.set_attributes({"framework": "promptflow", "span_type": kind, "function": name, **_attributes_of_run()})
         record(opened, "inputs", inputs, event="promptflow.function.inputs")
@@ -105,10 +124,11 @@ def span(name: str, kind: str, inputs: Mapping[str, Any], parent: Span | None = 
         raise
     except BaseException as error:
         opened.record_exception(error)
-        opened.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+        record_failure(opened, f"{type(error).__name__}: {error}")
         raise
     else:
-        opened.set_status(StatusCode.OK)
+        if ERROR_TYPE not in _attributes(opened):
+            opened.set_status(StatusCode.OK)
     finally:
         if opened.is_recording():
             kept = _attributes(opened)
@@ -140,6 +160,12 @@ def record_output(opened: Span, output: Any) -> None:
     """Keep what the traced step gave; its event, of which the page reads the first, is written when the span ends."""
     if opened.is_recording():
         opened.set_attribute("output", _json(output))
+
+
+def record_failure(opened: Span, error: str) -> None:
+    """Keep why the traced step failed, "APIError: the cause" for instance."""
+    opened.set_attribute(ERROR_TYPE, error.partition(":")[0])
+    opened.set_status(Status(StatusCode.ERROR, clean(error)))
 
 
 def record_usage(opened: Span, usage: Mapping[str, int]) -> None:

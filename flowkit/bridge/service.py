@@ -46,6 +46,11 @@ def keep_traces() -> None:
         _watched.append(subprocess.Popen(watch, cwd=PROJECT, start_new_session=True))
 
 
+def records_traces() -> bool:
+    """Say whether promptflow's service gets what this process records."""
+    return bool(getattr(trace.get_tracer_provider(), "_pfs_exporter_set", False))
+
+
 @contextmanager
 def without_new_service() -> Iterator[None]:
     """Start no service unless the person's own settings ask for it, and stop it if it was not there before."""

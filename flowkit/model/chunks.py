@@ -119,6 +119,8 @@ class ReplyReader:
             self._reply.usage = counts(usage)
         if self._reply.model is None and isinstance(name := frame.get("model"), str):
             self._reply.model = clean(name) or None
+        if self._reply.id is None and isinstance(given := frame.get("id"), str):
+            self._reply.id = clean(given) or None
         if not (choices := frame.get("choices")):
             if frame and not usage and "choices" not in frame:
                 self._stranger = frame

@@ -15,7 +15,6 @@ import openai
 from openai import AsyncOpenAI, AsyncStream
 from opentelemetry.trace import Span
 
-from flowkit.base import tracing
 from flowkit.base.json_text import JsonObject
 from flowkit.base.start_gate import in_turn
 from flowkit.model import refusals
@@ -25,6 +24,7 @@ from flowkit.model.client import shared_client
 from flowkit.model.configuration import Model
 from flowkit.model.pace import Place
 from flowkit.model.reply import Reply
+from flowkit.model.spans import record_answer, request_span
 from flowkit.model.timing import Timing
 from flowkit.prompt.history import Message
 
@@ -61,7 +61,7 @@ async def stream_text(
     reply = reply if reply is not None else Reply()
     reply.messages, reply.timing = messages, Timing()
     request = {**parameters, "model": model.name, "messages": messages, **STREAMED}
-    with tracing.span("openai_chat", "LLM", request, parent) as span, causes_named(model):
+    with request_span(model, request, parent) as span, causes_named(model):
         heard: list[str] | None = [] if span.is_recording() else None  # untraced, a long answer takes no memory
         client, pace = await shared_client(model.service)
         try:
@@ -73,7 +73,7 @@ async def stream_text(
                     yield piece
         finally:
             reply.timing.end()
-            _trace_answer(span, model, "".join(heard or ()), reply)
+            record_answer(span, model, "".join(heard or ()), reply)
     _warn_if_cut(model, reply)
 
 
@@ -88,7 +88,7 @@ async def complete_text(
     """
     request = {**parameters, "model": model.name, "messages": messages, "stream": False}
     reply = Reply()
-    with tracing.span("openai_chat", "LLM", request, parent) as span, causes_named(model):
+    with request_span(model, request, parent) as span, causes_named(model):
         client, pace = await shared_client(model.service)
         async with pace.turn() as place:
             try:
@@ -98,7 +98,7 @@ async def complete_text(
                     raise
                 text, was_cut = unreadable
                 reply.finish_reason = "length" if was_cut else "stop"
-        _trace_answer(span, model, text, reply)
+        record_answer(span, model, text, reply)
     return text, reply
 
 
@@ -200,19 +200,6 @@ async def _send(
             if not refusals.learn(refused, model, sent, error):
                 raise
             log.info("%s refuses a parameter, asking without it", model.name)
-
-
-def _trace_answer(span: Span, model: Model, text: str, reply: Reply) -> None:
-    if span.is_recording():
-        span.set_attribute("llm.response.model", reply.model or model.name)
-        tracing.record(
-            span,
-            "llm.generated_message",
-            {"role": "assistant", "content": text},
-            event="promptflow.llm.generated_message",
-        )
-        tracing.record_output(span, text)
-        tracing.record_usage(span, reply.usage or {})
 
 
 def _warn_if_cut(model: Model, reply: Reply) -> None:

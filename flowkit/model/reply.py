@@ -17,7 +17,7 @@ class Reply:
         another end; None until then.
     refused: whether the text is the service's refusal to answer and no answer. model: the one that answered, as the
         service names it; None where it does not say.
-    usage: tokens as the service counted them, empty where it does not say.
+    id: the service's name of this answer. usage: tokens as the service counted them, empty where it does not say.
     format: what the service was asked for, "json_schema" or "json_object" as far as it takes them; "" for plain text.
     messages: what was sent. dropped: how many messages of the history were not, the oldest.
     """
@@ -25,6 +25,7 @@ class Reply:
     finish_reason: str | None = None
     refused: bool = False
     model: str | None = None
+    id: str | None = None
     usage: dict[str, int] | None = None
     format: str = ""
     messages: list[Message] = field(default_factory=list)

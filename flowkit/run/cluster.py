@@ -14,6 +14,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError as RayError
 
+from flowkit.base import exporting
 from flowkit.run.shards import Shard, run_shard
 from flowkit.scores.sums import Sums
 
@@ -57,6 +58,7 @@ class Worker:
         """Yield the sums of each shard, as JSON text."""
         for number in batch["shard"]:
             sums = await run_shard(Shard(self._folder, int(number)), *self._shared)
+            await asyncio.to_thread(exporting.flush)  # Ray kills its workers, and then nothing is sent any more
             yield {"sums": [json.dumps(sums.as_dict())]}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 from tqdm import tqdm
@@ -12,7 +12,7 @@ from flowkit.base.json_text import JsonObject
 from flowkit.bridge.entry import AnswerEntry, JudgeEntry, Work
 from flowkit.bridge.needs import check_machine
 from flowkit.bridge.runs import run_lines
-from flowkit.bridge.service import without_new_service
+from flowkit.bridge.service import records_traces, without_new_service
 from flowkit.data.records import plain
 from flowkit.run.engines import Prompts
 from flowkit.run.local import LocalEngine
@@ -52,14 +52,22 @@ class PromptflowEngine(LocalEngine):
             self._run("verdicts", promptflow, self._judge, lambda work: JudgeEntry(work, self.eval_flow), inputs)
 
     async def _answer(self, position: int) -> str:
-        if (answer := await self.worker.answer(self.tasks[position])) is None:
+        with self._traced(position):
+            answer = await self.worker.answer(self.tasks[position])
+        if answer is None:
             raise LineError(self.worker.row(self.tasks[position]).error)
         return answer.text
 
     async def _judge(self, position: int) -> JsonObject:
-        if (verdicts := await self.worker.judge(self.tasks[position])) is None:
+        with self._traced(position):
+            verdicts = await self.worker.judge(self.tasks[position])
+        if verdicts is None:
             raise LineError(self.worker.row(self.tasks[position]).error)
         return {name: plain(verdict) for name, verdict in verdicts.items()}
+
+    def _traced(self, position: int) -> AbstractContextManager[None]:
+        """Record both calls for a line as one tree, unless it is for promptflow's page, whose trees belong to runs."""
+        return nullcontext() if records_traces() else self.worker.traces.of(self.tasks[position])
 
     def _run(
         self,

@@ -20,6 +20,7 @@ from flowkit.run.estimate import rates_of
 from flowkit.run.interruption import Interruption
 from flowkit.run.journal import Journal
 from flowkit.run.keys import Task, verdict_key
+from flowkit.run.line_traces import LineTraces
 from flowkit.run.spending import Budget, Share
 
 T = TypeVar("T", Answer, Verdict)
@@ -49,14 +50,17 @@ class LineWorker:
         self._journal, self._interruption, self._limit_s = journal, interruption, limit_s
         self._errors: dict[str, str] = {}
         self._hopeless = Counter[str]()
+        self.traces = LineTraces(self.row)
         self._rates = rates_of(chat_flow, eval_flow)
         self._budget = budget or Budget(chat_flow, eval_flow)
         self._budget.count(journal.earlier)
 
     async def finish(self, task: Task) -> Row:
         """Answer the line unless it has an answer, judge it, and return its row. Raises nothing of the line's own."""
-        await self.answer(task)
-        await self.judge(task)
+        if not self.finished(task):
+            with self.traces.of(task):
+                await self.answer(task)
+                await self.judge(task)
         return self.row(task)
 
     async def answer(self, task: Task) -> Answer | None:
