@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path, PurePath
 
 import check_list
@@ -21,10 +22,9 @@ from flowkit.base.program import stop_printing
 from flowkit.base.text import clean, visible
 from flowkit.data.figures import Figures, write_figures
 from flowkit.data.labels import Label, read_labels
-from flowkit.data.lines import digest_of
-from flowkit.data.records import DataInfo, Row, RunInfo
+from flowkit.data.records import Row, RunInfo
 from flowkit.data.rows import read_rows
-from flowkit.model.configuration import is_offline
+from flowkit.judge.messages import check_scales
 from flowkit.model.token_factor import factor_of
 from flowkit.prompt.prompty import Prompt
 from flowkit.report.github import print_annotations, write_summary
@@ -33,12 +33,12 @@ from flowkit.report.junit import write_junit
 from flowkit.report.terminal import print_comparison, print_failures, print_figures, print_rows
 from flowkit.run.engines import Engine, Prompts, Result, engine_for
 from flowkit.run.estimate import estimated
+from flowkit.run.info import info_of
 from flowkit.run.interruption import StoppedError
 from flowkit.run.options import RunOptions, read_options, resume_command
 from flowkit.scores.comparison import Comparison, compare
 from flowkit.scores.gate import Gate, Threshold, check_gate, parse_thresholds
 from flowkit.scores.people import corrected
-from flowkit.scores.prices import table
 
 ALL_WELL, GATE_MISSED, BAD_INPUT, SOME_FAILED, CANNOT_TELL, OUR_FAULT = 0, 1, 2, 3, 4, 70
 
@@ -48,8 +48,8 @@ class Plan:
     """What a run needs besides its engine, checked before anything is sent."""
 
     options: RunOptions
-    chat_flow: ChatFlow
-    eval_flow: EvalFlow
+    chat_flow: ChatFlow | None
+    eval_flow: EvalFlow | None
     thresholds: Sequence[Threshold]
     baseline: Sequence[Row] | None
     labels: Sequence[Label] | None = None
@@ -87,10 +87,12 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
     """Check all that the run needs, and open its folder. Raises BadInputError; nothing has been sent then."""
     with errors_as_bad_input():
         engine.read(prompts_of(options))
-        thresholds = parse_thresholds(options.fail_under, engine.names)
+        thresholds = parse_thresholds(options.fail_under, engine.names, engine.seen.scales)
         baseline = read_rows(options.baseline) if options.baseline else None
         labels = read_labels(options.labels) if options.labels else None
-        plan = Plan(options, *flows_of(options), thresholds, baseline, labels)
+        plan = Plan(options, *flows_for(options, engine.seen.asks), thresholds, baseline, labels)
+        if plan.eval_flow:
+            check_scales(plan.eval_flow.prompt, engine.seen.scales.values())
         engine.open(plan.chat_flow, plan.eval_flow)
     for finding in (*engine.findings, *engine.notices):
         print(f"batch.py: {shown_whole(finding)}", file=sys.stderr)
@@ -100,7 +102,7 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
 def print_estimate(options: RunOptions) -> int:
     """Print what the run would take; nothing is sent. Raises BadInputError."""
     with errors_as_bad_input():
-        print(estimated(options, *flows_of(options)))
+        print(estimated(options, prompts_of(options).chat, partial(flows_for, options)))
     return ALL_WELL
 
 
@@ -110,10 +112,16 @@ def prompts_of(options: RunOptions) -> Prompts:
     return Prompts(*map(Prompt.load, files))
 
 
-def flows_of(options: RunOptions) -> tuple[ChatFlow, EvalFlow]:
-    """Return what answers and what judges. Raises ValueError for a model that cannot be used."""
+def flows_for(options: RunOptions, asks: bool) -> tuple[ChatFlow | None, EvalFlow | None]:
+    """Return what answers and what judges; None in place of what nobody asks, which then needs no configuration.
+
+    Raises ValueError for a model that cannot be used.
+    """
     chat_prompt, judge_prompt = (str(path) if path else None for path in (options.chat_prompt, options.judge_prompt))
-    return ChatFlow(prompt=chat_prompt), EvalFlow(votes=options.votes, prompt=judge_prompt)
+    return (
+        ChatFlow(prompt=chat_prompt) if asks else None,
+        None if options.only_answer else EvalFlow(votes=options.votes, prompt=judge_prompt),
+    )
 
 
 @contextmanager
@@ -129,7 +137,7 @@ def errors_as_bad_input() -> Iterator[None]:
 
 def run(engine: Engine, plan: Plan) -> int:
     """Let the engine run, write what came of it, print it, and return the exit code."""
-    options, started = plan.options, what_runs(plan)
+    options, started = plan.options, info_of(plan.options, plan.chat_flow, plan.eval_flow)
     try:
         result = engine.run()
     except StoppedError as error:
@@ -137,7 +145,7 @@ def run(engine: Engine, plan: Plan) -> int:
     except OSError as error:
         return ask_to_resume(options, [told(error)])
     finished_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    learned = round(factor_of(plan.chat_flow.model), 2)
+    learned = round(factor_of(plan.chat_flow.model), 2) if plan.chat_flow else 1.0
     ran = replace(started, finished_at=finished_at, token_factor=learned)
     figures = replace(result.figures, run=ran)
     if plan.labels is not None:
@@ -147,7 +155,7 @@ def run(engine: Engine, plan: Plan) -> int:
     page, unwritten = write(plan, result, figures, gate)
     print_rows(result.rows, engine.names)
     print_figures(figures, engine.names)
-    print_verdict(plan, result, comparison, gate)
+    print_verdict(plan, ran, result, comparison, gate)
     if figures.failed:
         print_failures(result.rows, result.stopped)
         print_annotations(result.rows, options.data)
@@ -155,22 +163,6 @@ def run(engine: Engine, plan: Plan) -> int:
     if figures.failed or unwritten:
         return ask_to_resume(options, unwritten)
     return ALL_WELL if gate.passed else GATE_MISSED if gate.missed else CANNOT_TELL
-
-
-def what_runs(plan: Plan) -> RunInfo:
-    """Return what the figures will be of; digests tell the versions of a file apart."""
-    chat_flow, eval_flow, data = plan.chat_flow, plan.eval_flow, plan.options.data
-    offline = is_offline(chat_flow.model) or is_offline(eval_flow.model)
-    return RunInfo(
-        answered_by=chat_flow.model.name,
-        judged_by=eval_flow.model.name,
-        votes=eval_flow.votes,
-        offline=offline,
-        prompts={prompt.file: prompt.digest for prompt in (chat_flow.prompt, eval_flow.prompt)},
-        data=DataInfo(PurePath(data).name, digest_of(Path(data))),
-        engine=plan.options.engine,
-        prices=None if offline else table(),
-    )
 
 
 def held_against(plan: Plan, figures: Figures, comparison: Comparison | None) -> Gate:
@@ -200,12 +192,12 @@ def write(plan: Plan, result: Result, figures: Figures, gate: Gate) -> tuple[Pat
     return folder / "report.html", unwritten
 
 
-def print_verdict(plan: Plan, result: Result, comparison: Comparison | None, gate: Gate) -> None:
+def print_verdict(plan: Plan, ran: RunInfo, result: Result, comparison: Comparison | None, gate: Gate) -> None:
     """Print who answered, where the files are, and how the run stands beside its baseline and thresholds."""
     folder = plan.options.folder
-    print(f"answered by {plan.chat_flow.model.name}, judged by {plan.eval_flow.model.name}")
-    if (factor := factor_of(plan.chat_flow.model)) > 1:
-        print(f"{plan.chat_flow.model.name} counts {factor:.2f} tokens for each that we count; the budget heeds it")
+    print(f"answered by {ran.answered_by}, judged by {ran.judged_by}")
+    if ran.token_factor > 1:
+        print(f"{ran.answered_by} counts {ran.token_factor:.2f} tokens for each that we count; the budget heeds it")
     print(f"{folder / result.details} and {folder / 'metrics.json'} written")
     if comparison:
         print_comparison(comparison)

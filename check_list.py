@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, Optional
 
 from flowkit.base import background, genai, tracing
+from flowkit.base.scale import FIVE, Scale
 from flowkit.bridge.connections import ModelConfiguration, fields_of_connection
 from flowkit.data.records import Verdict, plain
 from flowkit.data.statements import read_statements
 from flowkit.judge.asking import judge, together
 from flowkit.judge.context import NOTHING_ELSE, Context
 from flowkit.judge.evaluator import Evaluator
-from flowkit.judge.messages import Asked, fitted
+from flowkit.judge.messages import PASS_OR_FAIL, Asked, fitted
 from flowkit.model.configuration import resolve
 from flowkit.model.token_factor import factor_of
 from flowkit.prompt.prompty import Prompt
@@ -24,7 +25,7 @@ from flowkit.scores.prices import context_of
 BASE_DIR = Path(__file__).absolute().parent
 PROMPT = BASE_DIR / "eval_checklist.prompty"
 MAX_TOTAL_TOKEN = 8000  # for a judge of which nobody knows how much it takes
-FILLED = ("examples", "answer", "statement", "mark", "question", "chat_history", "reference")
+FILLED = ("examples", "answer", "statement", "mark", "question", "chat_history", "reference", PASS_OR_FAIL)
 EXAMPLES: list[dict[str, Any]] = [
     {
         "answer": "ChatGPT is a conversational AI model developed by OpenAI.",
@@ -109,27 +110,35 @@ class EvalFlow:
         return results
 
     async def verdict(
-        self, answer: str, statement: str, context: Context = NOTHING_ELSE, parent: Any = None, paid: Any = None
+        self,
+        answer: str,
+        statement: str,
+        context: Context = NOTHING_ELSE,
+        parent: Any = None,
+        paid: Any = None,
+        scale: Scale = FIVE,
     ) -> Verdict:
         """Judge `answer` by one statement. parent: the span to trace below. paid: a list for the tokens of each ask."""
-        asked, shown = self._asked(answer, statement), await self.fitted(answer, statement, context)
+        asked, shown = self._asked(answer, statement, scale), await self.fitted(answer, statement, context, scale)
         return await judge(self.model, asked, self.votes, parent, paid, shown)
 
-    async def fitted(self, answer: str, statement: str, context: Context) -> Context:
+    async def fitted(self, answer: str, statement: str, context: Context, scale: Scale = FIVE) -> Context:
         """Return what the judge is shown of the context: what its prompt uses and its token budget allows."""
         context = context.used_by(self.prompt)
         if not context.chat_history and not context.reference:
             return context
         name, address = self.model.name, self.model.service.base_url
         budget = self.max_total_token or context_of(name, address) or MAX_TOTAL_TOKEN
-        return await fitted(self._asked(answer, statement), context, name, budget, factor_of(self.model))
+        return await fitted(self._asked(answer, statement, scale), context, name, budget, factor_of(self.model))
 
-    def messages(self, answer: str, statement: str, context: Context = NOTHING_ELSE) -> list[dict[str, str]]:
+    def messages(
+        self, answer: str, statement: str, context: Context = NOTHING_ELSE, scale: Scale = FIVE
+    ) -> list[dict[str, str]]:
         """Return the prompt that the judge is sent first, with the whole context."""
-        return self._asked(answer, statement).messages(context)
+        return self._asked(answer, statement, scale).messages(context)
 
-    def _asked(self, answer: str, statement: str) -> Asked:
-        return Asked(self.prompt, answer, statement, EXAMPLES)
+    def _asked(self, answer: str, statement: str, scale: Scale) -> Asked:
+        return Asked(self.prompt, answer, statement, EXAMPLES, scale)
 
     def limited(self, at_once: int) -> Any:
         """Return the same flow with at most `at_once` requests to the judge in flight."""

@@ -83,11 +83,12 @@ def describe(model: str) -> dict[str, object]:
 def reply(question: ChatRequest) -> str:
     """Return the judge's JSON to a judge's prompt, else the assistant's text.
 
-    Where JSON is wanted the text comes as {"answer": text}; a JSON schema in the request is not followed.
+    Where JSON is wanted the text comes as {"answer": text}; of a JSON schema in the request
+    only a score that is true or false is heeded.
     """
     texts = question.user_texts
     if texts and (verdict := judge.reply(texts[-1])):
-        return verdict
+        return judge.passed(verdict) if question.wants_pass else verdict
     answer = chat.reply(texts)
     return json.dumps({"answer": answer}) if question.wants_json else answer
 

@@ -32,6 +32,12 @@ def reply(prompt: str) -> str | None:
     return json.dumps({"explanation": explanation, "score": verdict.value})
 
 
+def passed(verdict: str) -> str:
+    """Return a verdict with true in place of the scores 4 and 5, and false in place of the others."""
+    found = json.loads(verdict)
+    return json.dumps({**found, "score": found["score"] >= 4})
+
+
 def _shown(lines: list[str], nonce: str) -> Shown:
     """Return what there is besides; of a history, the assistant's last message."""
     found: dict[str, str] = {}

@@ -27,7 +27,10 @@ class Message:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """`id`: the completion's, the same for the same bytes. `max_pieces`: of the answer, see `words.pieces`."""
+    """`id`: the completion's, the same for the same bytes. `max_pieces`: of the answer, see `words.pieces`.
+
+    `wants_pass`: the JSON schema of the reply has a score that is true or false.
+    """
 
     id: str
     model: str
@@ -36,6 +39,7 @@ class ChatRequest:
     include_usage: bool
     max_pieces: int | None
     wants_json: bool
+    wants_pass: bool
 
     @property
     def user_texts(self) -> list[str]:
@@ -59,6 +63,7 @@ def parse(raw: bytes, default_model: str | None = None) -> ChatRequest:
         include_usage=_flag(options, "include_usage", "stream_options."),
         max_pieces=_limit(body, "max_completion_tokens") or _limit(body, "max_tokens"),
         wants_json=_format(body) != "text",
+        wants_pass=_wants_pass(body),
     )
 
 
@@ -127,6 +132,13 @@ def _format(body: dict[str, Any]) -> str:
     if kind not in FORMATS:
         raise _wrong("response_format.type", f"one of {', '.join(FORMATS)}", kind)
     return str(kind)
+
+
+def _wants_pass(body: dict[str, Any]) -> bool:
+    found: Any = body
+    for name in ("response_format", "json_schema", "schema", "properties", "score"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return isinstance(found, dict) and found.get("type") == "boolean"
 
 
 def _object(body: dict[str, Any], name: str) -> dict[str, Any]:

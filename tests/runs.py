@@ -69,8 +69,8 @@ def failed(line: int, statements: Mapping[str, str], error: str = "APIConnection
     return Row(line, asked.question, asked.chat_history, statements=dict(statements), error=error)
 
 
-def write_run(folder: Path, rows: Sequence[Row], **run: Any) -> Path:
-    """Write the folder of a run and return it."""
+def write_run(folder: Path, rows: Sequence[Row], by: Any = None, **run: Any) -> Path:
+    """Write the folder of a run and return it. by: a column to group the rows by."""
     write_rows(folder / "details.jsonl", rows)
-    write_figures(folder, replace(sum_up(rows), run=record(RunInfo, {**RUN, **run})))
+    write_figures(folder, replace(sum_up(rows, by), run=record(RunInfo, {**RUN, **run})))
     return folder

@@ -75,27 +75,36 @@ def some_fail(body: dict[str, Any]) -> Act:
 
 def labelled(desk: Desk, out: str) -> Iterator[dict[str, Any]]:
     """Yield what a person who gives everything a 3 says of the sample's pairs."""
-    answers = {row["line"]: row["answer"] for row in desk.rows(out)}
+    rows = {row["line"]: row for row in desk.rows(out)}
     for pair in json.loads((desk.folder / out / "sample.json").read_text())["pairs"]:
-        statement = {"answer": answers[pair["line"]], "statement": STATEMENTS[pair["name"]], "score": 3}
+        row = rows[pair["line"]]
+        statement = {"answer": row["answer"], "statement": row["statements"][pair["name"]], "score": 3}
         yield {**statement, "line": pair["line"], "name": pair["name"], "run": "any", "chosen": "sample"}
 
 
 @pytest.mark.parametrize("shape", ["jsonl", "parquet"])
 def test_the_results_are_those_of_a_run_here(shape: str, desk: Desk) -> None:
-    data = desk.folder / f"data.{shape}"
+    data, whole = desk.folder / f"data.{shape}", desk.folder / "data.jsonl"
+    lines = [{**json.loads(line), "topic": f"topic {i % 3}"} for i, line in enumerate(whole.read_text().splitlines())]
+    for line in lines[::40]:
+        line["answer"] = f"It exists: {line['question']}"
+    whole.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (desk.folder / "checklist.yaml").write_text('topic: {statement: "It is about {topic}.", weight: 2}')
+    more = ["--checklist", "checklist.yaml", "--by", "topic"]
     if shape == "parquet":
-        in_parquet(data, [json.loads(line) for line in (desk.folder / "data.jsonl").read_text().splitlines()])
+        in_parquet(data, lines)
     desk.server.usual = some_fail
     desk.environment["OPENAI_MODEL"] = "gpt-4o-mini"  # it has a price
-    assert desk.run("--quiet", "--out", "here")[0] == 3
+    assert desk.run("--quiet", "--out", "here", *more)[0] == 3
     labels = desk.folder / "labels.jsonl"
     labels.write_text("".join(json.dumps(label) + "\n" for label in labelled(desk, "here")))
-    assert desk.run("--quiet", "--resume", "here", "--labels", "labels.jsonl")[0] == 3
-    code, printed = desk.run(*ON_RAY, "--data", data.as_uri(), "--format", shape, "--labels", "labels.jsonl")
+    more += ["--labels", "labels.jsonl"]
+    assert desk.run("--quiet", "--resume", "here", *more)[0] == 3
+    code, printed = desk.run(*ON_RAY, "--data", data.as_uri(), "--format", shape, *more)
     assert code == 3, printed
     assert "24 x BadRequestError" in printed
     here, there = desk.rows("here"), desk.rows()
+    assert [row.get("answered_from") for row in there].count("data") == len(lines[::40])
     for row in (*here, *there):
         row["timing"] = sorted(row["timing"] or {})
     assert there == here
@@ -108,6 +117,7 @@ def test_the_results_are_those_of_a_run_here(shape: str, desk: Desk) -> None:
     assert figures[0]["human_labels_short"] > 50
     samples = [json.loads((desk.folder / out / "sample.json").read_text())["pairs"] for out in ("here", "out")]
     assert samples[0] == samples[1]
+    assert list(figures[1]["groups"]) == ["topic 0", "topic 1", "topic 2"]
     assert (desk.folder / "out" / "report.html").stat().st_size > 10_000
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flowkit.data import figures, records
-from flowkit.data.figures import Figures, HumanMean, JudgeNoise, Mean, write_figures
+from flowkit.data.figures import Figures, Group, HumanMean, JudgeNoise, Mean, WeightedMean, write_figures
 from flowkit.data.records import DataInfo, JournalEntry, Line, Row, RunInfo
 from tests import documents
 from tests.documents import DOCUMENTS, PROJECT
@@ -95,7 +95,7 @@ def on_disk(kind: Any) -> set[Any]:
 
 
 def test_every_field_on_disk_is_documented_and_no_other() -> None:
-    kinds = set().union(*map(on_disk, (Line, Row, JournalEntry, Figures))) - {Mean}  # which lies flat in the figures
+    kinds = set().union(*map(on_disk, (Line, Row, JournalEntry, Figures)))
     found = documented()
     assert set(found) == {kind.__name__ for kind in kinds}
     for kind in kinds - {Figures}:
@@ -104,11 +104,29 @@ def test_every_field_on_disk_is_documented_and_no_other() -> None:
 
 def test_the_keys_of_metrics_json_are_those_documented(tmp_path: Path) -> None:
     mean = Mean(
-        4.0, scored=2, unscored=1, share_4_up=1.0, lowest=3.0, highest=4.3, ci95=(4.0, 4.0), share_ci95=(1.0, 1.0)
+        *(4.0, 2, 1, 1.0, 3.0, 4.3),
+        ci95=(4.0, 4.0),
+        share_ci95=(1.0, 1.0),
+        scale="pass",
     )
+    weighted = WeightedMean(0.8, 2, 1, 0.5, 0.9, (0.6, 0.9))
+    groups: Any = {"by": "topic", "groups": {"": Group(3, 3, 2, 1)}}
     run = RunInfo("m", "m", 1, offline=False, prompts={}, data=DataInfo("data.jsonl", None))
     human, noise = {"<name>": HumanMean(4.0, (3.0, 5.0), 10, 20, 0.5, 0.9)}, JudgeNoise(3, 1, 0.5)
     path = write_figures(
-        tmp_path, Figures({"<name>": mean}, 3, 3, 2, 1, cost_usd=0.01, run=run, human=human, noise=noise)
+        tmp_path,
+        Figures(
+            {"<name>": mean},
+            3,
+            3,
+            2,
+            1,
+            cost_usd=0.01,
+            run=run,
+            human=human,
+            noise=noise,
+            weighted_average=weighted,
+            **groups,
+        ),
     )
     assert documented()["Figures"] == list(json.loads(path.read_bytes()))

@@ -23,6 +23,7 @@ from check_list import EvalFlow
 from flow import ChatFlow
 from flowkit.base import genai
 from flowkit.base.otlp import Discreet
+from flowkit.base.scale import FIVE, PASS, Scale
 from tests.chat_server import USAGE, Act, Answer, ChatServer, Status
 from tests.collector import messages
 from tests.desk import healthy
@@ -172,10 +173,18 @@ def test_a_judgement_tells_each_verdict_by_the_name_of_its_statement(
     assert told(spans.named("chat gpt-4o")[0])["gen_ai.output.type"] == "json"
 
 
-@pytest.mark.parametrize(("score", "label"), [(1, "fail"), (3, "fail"), (4, "pass"), (5, "pass")])
-def test_the_label_says_on_which_side_of_the_pass_mark_a_score_is(spans: Spans, score: int, label: str) -> None:  # noqa: F811
+@pytest.mark.parametrize(
+    ("scale", "score", "label"),
+    [(FIVE, 1, "fail"), (FIVE, 3, "fail"), (FIVE, 4, "pass"), (FIVE, 5, "pass"), (PASS, 0, "fail"), (PASS, 1, "pass")],
+)
+def test_the_label_says_on_which_side_of_the_pass_mark_a_score_is(
+    spans: Spans,  # noqa: F811
+    scale: Scale,
+    score: int,
+    label: str,
+) -> None:
     with trace.get_tracer("tests").start_as_current_span("judged") as span:
-        genai.record_evaluation(span, "right", score, "")
+        genai.record_evaluation(span, "right", score, "", scale=scale)
     assert verdicts(spans.only("judged"))[0]["score.label"] == label
 
 

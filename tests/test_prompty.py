@@ -285,8 +285,9 @@ def test_a_line_of_dashes_in_the_prompt_is_text(tmp_path: Path) -> None:
 def test_the_shipped_prompts_say_what_they_need() -> None:
     assert (CHAT.name, CHAT.inputs, CHAT.max_tokens) == ("Stream Chat", ("question", "chat_history"), 1024)
     assert CHAT.parameters == {"temperature": 0.2, "stream": True, "max_tokens": 1024}
-    assert set(JUDGE.inputs) == {"examples", "answer", "statement", "mark", "question", "chat_history", "reference"}
-    assert set(JUDGE.defaults) == {"question", "chat_history", "reference"}
+    shown = {"question", "chat_history", "reference", "pass_or_fail"}
+    assert set(JUDGE.inputs) == {"examples", "answer", "statement", "mark", *shown}
+    assert set(JUDGE.defaults) == shown
     assert JUDGE.parameters["temperature"] == 0
 
 

@@ -46,6 +46,22 @@ def hostile() -> Row:
     return replace(found, question=HOSTILE, answer=HOSTILE, chat_history=history, verdicts={HOSTILE: verdict})
 
 
+def passes(count: int, seed: int = 0) -> list[Row]:
+    """Return lines with a statement that passes or fails, and passes once of two; with another seed, the others."""
+    rules = {"polite": {"scale": "pass", "weight": 2.0}, "right": {"weight": 1.0}}
+    statements = {"polite": "It is polite.", "right": "It is right."}
+    made = [
+        row(i, statements, [(i + seed) % 2, 4], rules=rules, extra={"topic": topic}, answered_from="data")
+        for i in range(1, count + 1)
+        for topic in [("geo", "shop")[i % 3 == 0]]
+    ]
+    verdicts = [dict(each.verdicts or {}) for each in made]
+    return [
+        replace(each, verdicts={**found, "polite": replace(found["polite"], scale="pass")})
+        for each, found in zip(made, verdicts, strict=True)
+    ]
+
+
 # As it is written
 
 
@@ -137,8 +153,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             **{"answered_by": HOSTILE, "judged_by": HOSTILE, "data": {"file": HOSTILE, "sha256": HOSTILE}},
         ),
     }
+    made["passes"] = write_run(folder / "passes", passes(12), by="topic")
     reports = {name: write_report(run) for name, run in made.items()}
-    return {**reports, "compared": write_report(write_run(folder / "now", lines(30)), baseline)}
+    passed = write_report(write_run(folder / "passes now", passes(12, 1), by="topic"), made["passes"])
+    return {**reports, "passes": passed, "compared": write_report(write_run(folder / "now", lines(30)), baseline)}
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +168,7 @@ def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "report.html"
 
 
-KINDS = ["thousand", "all failed", "forty statements", "compared", "hostile"]
+KINDS = ["thousand", "all failed", "forty statements", "compared", "hostile", "passes"]
 
 
 @pytest.mark.slow
@@ -247,6 +265,26 @@ def test_a_check_of_accessibility_finds_nothing(kind: str, runs: dict[str, Path]
             found: dict[str, Any] = Axe().run(page).response
             assert [f"{each['id']}: {each['nodes'][0]['html']}" for each in found["violations"]] == []
             assert len(found["passes"]) > 10
+
+
+@pytest.mark.slow
+def test_passes_and_groups_are_shown_beside_a_baseline(runs: dict[str, Path], page: Page) -> None:
+    assert opened(page, runs["passes"]) == []
+    groups = page.get_by_role("region", name="the groups")
+    expect(groups.get_by_role("row", name="geo")).to_have_count(3)  # two statements, and the weighted average
+    expect(groups.get_by_role("row").last).to_contain_text("weighted average, 0 to 1")
+    expect(page.get_by_role("img", name="mean 0.50 from 0 to 1").first).to_be_visible()
+    cells = page.locator("tr.line td.score").all_inner_texts()
+    assert {"pass → fail", "fail → pass"} <= set(cells)
+    page.get_by_label("Show", exact=True).select_option("with a score below 4, or a fail")
+    expect(page.locator("#found")).to_have_text("6 of 12 lines")
+    page.get_by_label("Show", exact=True).select_option("with a better score")
+    expect(page.locator("#found")).to_have_text("6 of 12 lines")
+    page.get_by_role("button", name="topic").click()
+    assert page.locator("tr.line").first.inner_text().split("\t")[3].strip() == "geo"
+    page.locator("tr.line button").first.click()
+    expect(page.locator("tr.more")).to_contain_text("Answer, from data")
+    expect(page.locator("tr.more")).to_contain_text("topic: geo")
 
 
 @pytest.mark.slow

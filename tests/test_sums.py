@@ -13,8 +13,16 @@ from tests.runs import failed, row
 
 STATEMENTS = {"a": "It is.", "b": "It was."}
 scores = st.lists(st.none() | st.integers(1, 5), min_size=2, max_size=2)
+RULES = {"a": {"weight": 2.5}, "b": {"weight": 1.0}}
+extra = st.sampled_from([{}, {"topic": "geo"}, {"topic": 1}, {"topic": None, "other": True}])
 rows = st.lists(
-    st.builds(lambda given: failed(1, STATEMENTS) if given is None else row(1, STATEMENTS, given), st.none() | scores)
+    st.builds(
+        lambda given, extra: (
+            failed(1, STATEMENTS) if given is None else row(1, STATEMENTS, given, rules=RULES, extra=extra)
+        ),
+        st.none() | scores,
+        extra,
+    )
 )
 
 
@@ -23,9 +31,9 @@ rows = st.lists(
 def test_the_sums_of_shards_are_those_of_the_whole(shards: list[list[Row]]) -> None:
     added = Sums()
     for shard in shards:
-        added.add(Sums.from_dict(json.loads(json.dumps(Sums.of(shard).as_dict()))))
+        added.add(Sums.from_dict(json.loads(json.dumps(Sums.of(shard, "topic").as_dict()))))
     whole = [each for shard in shards for each in shard]
-    assert added.figures() == sum_up(whole)
+    assert added.figures(by="topic") == sum_up(whole, "topic")
 
 
 def test_statements_keep_the_order_asked_for() -> None:

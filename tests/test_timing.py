@@ -84,6 +84,7 @@ def test_a_line_keeps_what_it_took_and_how_much_history_went(
     assert answer.text == "Hello there."
     assert plain(answer.tokens) == tokens
     assert (answer.finish_reason, answer.history_dropped) == ("length", 2)
+    assert answer.timing
     assert answer.timing.chunks == 3
 
 

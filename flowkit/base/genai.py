@@ -10,7 +10,7 @@ import os
 
 from opentelemetry.trace import Span
 
-from flowkit.base.scale import PASS_MARK
+from flowkit.base.scale import FIVE, Scale
 from flowkit.base.text import clean
 
 OPERATION = "gen_ai.operation.name"
@@ -52,14 +52,16 @@ def captures_content() -> bool:
     return os.environ.get(CAPTURE_CONTENT, "").strip().lower() in CAPTURING
 
 
-def record_evaluation(judged: Span, name: str, score: int | None, explanation: str, problem: str = "") -> None:
+def record_evaluation(
+    judged: Span, name: str, score: int | None, explanation: str, problem: str = "", scale: Scale = FIVE
+) -> None:
     """Add one verdict to the span of the answer that it is about, as an event.
 
-    The label is "pass" from the pass mark on, "fail" below, "unscored" without a score; then `problem` says why.
+    The label is "pass" from the scale's pass mark on, "fail" below, "unscored" without a score; `problem` says why.
     """
     if not judged.is_recording():
         return
-    label = "unscored" if score is None else "pass" if score >= PASS_MARK else "fail"
+    label = "unscored" if score is None else "pass" if score >= scale.pass_mark else "fail"
     attributes: dict[str, str | float] = {EVALUATION_NAME: name, EVALUATION_LABEL: label}
     if score is not None:
         attributes[EVALUATION_SCORE] = float(score)

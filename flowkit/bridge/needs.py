@@ -17,18 +17,23 @@ def check_machine() -> None:
     _check_semaphores()
 
 
-def _check_home() -> None:
-    """Make the folder where promptflow keeps runs, settings and connections, as promptflow would."""
+def home() -> Path:
+    """Return the folder where promptflow keeps runs, settings and connections."""
     named = os.environ.get("PF_HOME_DIRECTORY")
-    home = Path(named) if named else Path.home() / ".promptflow"
+    return Path(named) if named else Path.home() / ".promptflow"
+
+
+def _check_home() -> None:
+    """Make that folder, as promptflow would."""
+    folder = home()
     try:
-        home.mkdir(parents=True, exist_ok=True)
-        writable = os.access(home, os.W_OK)
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
     except OSError:
         writable = False
     if not writable:
         advice = f"set PF_HOME_DIRECTORY to a folder that can be written, {OTHERWISE}"
-        raise BadInputError(f"{home}: promptflow needs this folder and cannot write there; {advice}")
+        raise BadInputError(f"{folder}: promptflow needs this folder and cannot write there; {advice}")
 
 
 def _check_semaphores() -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 from flowkit.base.errors import BadInputError
 from flowkit.base.files import write_whole
+from flowkit.base.scale import FIVE, scale_named
 from flowkit.base.text import clean
+from flowkit.data.plain import OMIT_EMPTY
 from flowkit.data.records import FORMAT, RunInfo, plain, record
 
 COUNTS = ("total", "answered", "judged", "failed")
@@ -20,8 +22,8 @@ COUNTS = ("total", "answered", "judged", "failed")
 class Mean:
     """The mean of the scores given, with what it rests on; None where there is no number to tell.
 
-    share_4_up: share of 4 and 5 among the scored ones.
-    lowest, highest: the mean if every missing score were 1, or 5.
+    share_4_up: share of 4 and 5 among the scored ones; of pass and fail, that of pass, which is the mean.
+    lowest, highest: the mean if every missing score were the lowest of the scale, or the highest: 1, or 5.
     ci95: a 95 % interval of the mean, from one score on, within the scale; share_ci95: of the share.
     """
 
@@ -33,6 +35,35 @@ class Mean:
     highest: float | None
     ci95: tuple[float, float] | None
     share_ci95: tuple[float, float] | None = None
+    scale: str = FIVE.name
+
+
+@dataclass(frozen=True)
+class WeightedMean:
+    """The mean, over lines, of the weighted mean of a line's scores, each as a share of its scale: 0 lowest, 1 highest.
+
+    scored: lines that have a score for each statement that weighs; unscored: the others. lowest, highest: the mean over
+    all lines if every missing score were the lowest, or the highest. ci95: a 95 % interval of the mean.
+    """
+
+    mean: float | None
+    scored: int
+    unscored: int
+    lowest: float
+    highest: float
+    ci95: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """What the rows with one value of a column say together; the fields are those of `Figures`."""
+
+    total: int
+    answered: int
+    judged: int
+    failed: int
+    statements: dict[str, Mean] = field(default_factory=dict)
+    weighted_average: WeightedMean | None = field(default=None, metadata=OMIT_EMPTY)
 
 
 @dataclass(frozen=True)
@@ -103,7 +134,8 @@ class Figures:
     timing: percentiles by the name of a field of `Times`. tokens: of the answers. judge_tokens: of the verdicts.
     cost_usd: of both together, as in the rows; None where a price is unknown, and offline. notes: what a reader of
     the figures has to know, a sentence each. run: what the figures are of. human: by statement, where enough labels
-    were given. noise: with several votes.
+    were given. noise: with several votes. weighted_average: where a checklist gives weights.
+    by: the column that the rows are grouped by; groups: by its values as text, "" where a row has none.
     """
 
     statements: dict[str, Mean]
@@ -120,6 +152,9 @@ class Figures:
     run: RunInfo | None = None
     human: dict[str, HumanMean] = field(default_factory=dict)
     noise: JudgeNoise | None = None
+    weighted_average: WeightedMean | None = None
+    by: str | None = None
+    groups: dict[str, Group] = field(default_factory=dict, metadata=OMIT_EMPTY)
 
 
 def flat_means(statements: Mapping[str, Mean]) -> dict[str, float | int]:
@@ -159,7 +194,9 @@ def write_figures(folder: Path, figures: Figures) -> Path:
     """Write metrics.json into the folder of a run, whole or not at all, and return its path."""
     path = folder / "metrics.json"
     rest = {name: value for name, value in plain(figures).items() if name != "statements" and value is not None}
-    content = {"format": FORMAT, **flat_means(figures.statements), **flat_human_means(figures.human), **rest}
+    scales = {f"scale_{name}": each.scale for name, each in figures.statements.items() if each.scale != FIVE.name}
+    flat = {**flat_means(figures.statements), **scales, **flat_human_means(figures.human)}
+    content = {"format": FORMAT, **flat, **rest}
     write_whole(path, clean(json.dumps(content, indent=4, ensure_ascii=False) + "\n").encode())
     return path
 
@@ -193,4 +230,5 @@ def _mean(name: str, flat: Mapping[str, Any]) -> Mean:
         highest=flat.get(f"highest_{name}"),
         ci95=interval("ci95"),
         share_ci95=interval("share_ci95"),
+        scale=scale_named(flat.get(f"scale_{name}")).name,
     )

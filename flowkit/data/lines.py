@@ -8,13 +8,14 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from flowkit.base.errors import BadInputError
 from flowkit.base.json_text import JsonObject, read_json
-from flowkit.base.text import check_text, read_text, shown
+from flowkit.base.text import check_text, is_nothing, read_text, shown
+from flowkit.data.checklist import Checklist, joined, scalar
 from flowkit.data.inputs import read_inputs
-from flowkit.data.records import Line
+from flowkit.data.records import Answer, Line
 from flowkit.data.statements import read_statements
 from flowkit.data.tables import rows_of_table
 from flowkit.prompt.history import checked, read_history
@@ -22,16 +23,17 @@ from flowkit.prompt.prompty import Prompt
 
 T = TypeVar("T")
 EXAMPLE = '{"question": "What is Prompt flow?"}'
+READ = ("question", "chat_history", "statements", "reference", "answer")  # the columns that have a field of their own
 
 
-def read_lines(path: Path, prompt: Prompt | None = None) -> list[Line]:
+def read_lines(path: Path, prompt: Prompt | None = None, checklist: Checklist | None = None) -> list[Line]:
     """Return the lines of a JSONL, CSV or TSV file, told by its suffix.
 
     In a table, `chat_history` and `statements` are JSON text; blanks, null, NaN and None there are none.
-    prompt: whose own inputs are columns of the file.
+    prompt: whose own inputs are columns of the file. checklist: statements that join those of each line.
     Raises BadInputError for the first line that cannot be used, and for a file without any.
     """
-    return read_objects(path, _reader(prompt), EXAMPLE)
+    return read_objects(path, _reader(prompt, checklist), EXAMPLE)
 
 
 def digest_of(path: Path) -> str | None:
@@ -58,9 +60,14 @@ def read_objects(path: Path, read: Callable[[int, JsonObject], T], example: str)
         raise BadInputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def lines_in(name: str, rows: Iterable[tuple[int, str | JsonObject]], prompt: Prompt | None = None) -> Iterator[Line]:
+def lines_in(
+    name: str,
+    rows: Iterable[tuple[int, str | JsonObject]],
+    prompt: Prompt | None = None,
+    checklist: Checklist | None = None,
+) -> Iterator[Line]:
     """Yield the lines of data that is called `name`, one after the other, for data that no memory holds."""
-    return objects_in(name, rows, _reader(prompt), EXAMPLE)
+    return objects_in(name, rows, _reader(prompt, checklist), EXAMPLE)
 
 
 def objects_in(
@@ -127,20 +134,38 @@ def _object(text: str, example: str) -> JsonObject:
     return fields
 
 
-def _reader(prompt: Prompt | None) -> Callable[[int, JsonObject], Line]:
-    return lambda number, fields: _line(number, fields, prompt)
+def _reader(prompt: Prompt | None, checklist: Checklist | None) -> Callable[[int, JsonObject], Line]:
+    if not checklist:
+        return lambda number, fields: line_of(number, fields, prompt)
+    return lambda number, fields: joined(line_of(number, fields, prompt), checklist)
 
 
-def _line(number: int, fields: JsonObject, prompt: Prompt | None) -> Line:
+def line_of(number: int, fields: JsonObject, prompt: Prompt | None = None) -> Line:
+    """Return the line that these fields are. Raises ValueError or TypeError where they are none.
+
+    prompt: whose own inputs are fields, too; a line that has an answer needs none.
+    """
     if "question" not in fields:
         raise ValueError(f"'question' is missing; the line has {', '.join(map(shown, fields)) or 'nothing'}")
     check_text(fields["question"], "'question'")
-    history = read_history(fields.get("chat_history"))
+    history, answer = read_history(fields.get("chat_history")), _answer(fields.get("answer"))
+    inputs = read_inputs(fields, prompt) if prompt and answer is None else {}
     return Line(
         number=number,
         question=fields["question"],
         chat_history=[checked(message, position) for position, message in enumerate(history)],
         statements=read_statements(fields.get("statements")),
         reference=read_text(fields.get("reference"), "reference"),
-        inputs=read_inputs(fields, prompt) if prompt else {},
+        inputs=inputs,
+        answer=answer,
+        answered_from=None if answer is None else "data",
+        extra={column: scalar(value) for column, value in fields.items() if column not in (*READ, *inputs)},
     )
+
+
+def _answer(found: Any) -> Answer | None:
+    """Return the answer that a line has; a blank text is one too, and null, NaN and the like are none."""
+    if not isinstance(found, str) and is_nothing(found):
+        return None
+    check_text(found, "'answer'")
+    return Answer(found)

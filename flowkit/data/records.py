@@ -6,20 +6,30 @@ files field by field.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from functools import lru_cache
-from typing import Any, TypeVar, cast
-
-from pydantic import TypeAdapter, ValidationError
+from dataclasses import dataclass, field
 
 from flowkit.base.json_text import JsonObject
+from flowkit.base.scale import FIVE, Scale, scale_named
+from flowkit.data.plain import OMIT_EMPTY
+from flowkit.data.plain import plain as plain
+from flowkit.data.plain import record as record
 from flowkit.prompt.history import Message
 
-T = TypeVar("T")
 FORMAT = 2  # of the files in a run's folder; format 1 had other journal keys and is still read
+Scalar = str | int | float | bool | None  # what a column holds that nobody reads
 ENDINGS = {"length": "cut", "content_filter": "filtered"}  # by finish_reason
-OMIT_NONE: Mapping[str, Any] = {"omit_none": True}  # a field that is left out of the JSON where it is None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a statement is scored and weighed.
+
+    scale: the name of a `flowkit.base.scale.Scale`. weight: in the weighted score of its line, 1 where only others
+    are given one; None where none is.
+    """
+
+    scale: str = FIVE.name
+    weight: float | None = field(default=None, metadata=OMIT_EMPTY)
 
 
 @dataclass(frozen=True)
@@ -28,14 +38,27 @@ class Line:
 
     number: 1 for the first line of the file, as an editor shows it; in a table, that of the row's last line.
     reference: what a good answer says, for the judge. inputs: what the prompt's own inputs get.
+    rules: how statements are scored and weighed, by name; only for those that have a rule of their own.
+    answer: one that exists, so that nothing is asked; answered_from: "data", or "run NAME". extra: all other columns.
     """
 
     number: int
     question: str
     chat_history: list[Message]
     statements: dict[str, str]
-    reference: str | None = field(default=None, metadata=OMIT_NONE)
+    reference: str | None = field(default=None, metadata=OMIT_EMPTY)
     inputs: JsonObject = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict, metadata=OMIT_EMPTY)
+    answer: Answer | None = field(default=None, metadata=OMIT_EMPTY)
+    answered_from: str | None = field(default=None, metadata=OMIT_EMPTY)
+    extra: dict[str, Scalar] = field(default_factory=dict, metadata=OMIT_EMPTY)
+
+    def asked(self) -> dict[str, tuple[str, Scale]]:
+        """Return the text and the scale of each statement, by its name; equal ones are judged once."""
+        return {
+            name: (text, scale_named(self.rules[name].scale if name in self.rules else None))
+            for name, text in self.statements.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -70,7 +93,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Answer:
-    """One whole answer.
+    """One whole answer. Of one that existed before the run, tokens and timing are None.
 
     finish_reason: "stop" for a finished answer, "length" or "content_filter" for one that was cut.
     history_dropped: how many messages of the history were not sent, the oldest.
@@ -78,10 +101,10 @@ class Answer:
     """
 
     text: str
-    finish_reason: str | None
-    history_dropped: int
-    tokens: Tokens
-    timing: Times
+    finish_reason: str | None = None
+    history_dropped: int | None = None
+    tokens: Tokens | None = None
+    timing: Times | None = None
     model: str | None = None
     refused: bool = False
 
@@ -90,7 +113,8 @@ class Answer:
 class Verdict:
     """What the judge says of one statement about one answer.
 
-    score: 1 (does not apply) to 5 (applies fully), with several votes their median; None where no reply was readable.
+    score: on the scale, with several votes their median; None where no reply was readable. From 1 (the statement does
+        not apply) to 5 (it applies fully), or 1 (pass) and 0 (fail).
     explanation: the judge's, of a vote with that score; or what was wrong with the reply.
     prompt: digest of the judge's prompt, 12 hex digits.
     read_by: the step that read the reply: "schema", "json mode" or "text"; else why it is no verdict: "cut" (by the
@@ -101,6 +125,7 @@ class Verdict:
     votes, spread, flips: all scores, how far they differ, how many lie on the other side of the pass mark than the
         median; only where there are several.
     tokens: of all asks together, those without a readable reply too; None where the judge was not asked.
+    scale: the name of the score's scale; None for 1 to 5.
     history_dropped, reference_dropped: how many messages of the history, the oldest, and how many characters of the
         reference, the last, the judge was not shown for its token budget; only where there are any.
     """
@@ -110,13 +135,14 @@ class Verdict:
     prompt: str | None = None
     read_by: str = ""
     asks: int = 1
-    raw: str | None = field(default=None, metadata=OMIT_NONE)
-    votes: list[int | None] | None = field(default=None, metadata=OMIT_NONE)
-    spread: int | None = field(default=None, metadata=OMIT_NONE)
-    flips: int | None = field(default=None, metadata=OMIT_NONE)
-    tokens: Tokens | None = field(default=None, metadata=OMIT_NONE)
-    history_dropped: int | None = field(default=None, metadata=OMIT_NONE)
-    reference_dropped: int | None = field(default=None, metadata=OMIT_NONE)
+    raw: str | None = field(default=None, metadata=OMIT_EMPTY)
+    votes: list[int | None] | None = field(default=None, metadata=OMIT_EMPTY)
+    spread: int | None = field(default=None, metadata=OMIT_EMPTY)
+    flips: int | None = field(default=None, metadata=OMIT_EMPTY)
+    tokens: Tokens | None = field(default=None, metadata=OMIT_EMPTY)
+    scale: str | None = field(default=None, metadata=OMIT_EMPTY)
+    history_dropped: int | None = field(default=None, metadata=OMIT_EMPTY)
+    reference_dropped: int | None = field(default=None, metadata=OMIT_EMPTY)
 
 
 @dataclass(frozen=True)
@@ -127,6 +153,8 @@ class Row:
     without an answer. verdicts: by the statement's name, as far as there are any; None where the line was not judged.
     error: why the line is not answered, or not judged in every statement; None for a finished line.
     cost_usd: of answer and verdicts, by the models' price list; only where their prices are known.
+    answered_from: "asked" in this run, "data" or "run NAME"; None without an answer, and in rows of former versions.
+    rules, extra: those of the `Line`.
     reference, inputs: those of `Line`; only where it has any.
     """
 
@@ -143,9 +171,12 @@ class Row:
     verdicts: dict[str, Verdict] | None = None
     statements: dict[str, str] = field(default_factory=dict)
     error: str | None = None
-    cost_usd: float | None = field(default=None, metadata=OMIT_NONE)
-    reference: str | None = field(default=None, metadata=OMIT_NONE)
-    inputs: JsonObject | None = field(default=None, metadata=OMIT_NONE)
+    cost_usd: float | None = field(default=None, metadata=OMIT_EMPTY)
+    answered_from: str | None = field(default=None, metadata=OMIT_EMPTY)
+    rules: dict[str, Rule] = field(default_factory=dict, metadata=OMIT_EMPTY)
+    extra: dict[str, Scalar] = field(default_factory=dict, metadata=OMIT_EMPTY)
+    reference: str | None = field(default=None, metadata=OMIT_EMPTY)
+    inputs: JsonObject | None = field(default=None, metadata=OMIT_EMPTY)
 
     @property
     def ending(self) -> str | None:
@@ -157,8 +188,13 @@ class Row:
         return "refused" if self.refused else ENDINGS.get(self.finish_reason or "")
 
     def distinct_verdicts(self) -> list[Verdict]:
-        """Return every verdict once: statements with the same text are judged once, and share it."""
-        return list({self.statements.get(name, name): each for name, each in (self.verdicts or {}).items()}.values())
+        """Return every verdict once: statements with the same text and scale are judged once, and share it."""
+        found = {(self.statements.get(name, name), each.scale): each for name, each in (self.verdicts or {}).items()}
+        return list(found.values())
+
+    def scale(self, name: str) -> Scale:
+        """Return the scale of the statement `name`."""
+        return scale_named(self.rules[name].scale if name in self.rules else None)
 
     def score(self, name: str) -> int | None:
         """Return the score of the statement `name`; None where it is not judged or not scored."""
@@ -175,8 +211,8 @@ class JournalEntry:
 
     key: str
     line: str
-    answer: Answer | None = field(default=None, metadata=OMIT_NONE)
-    verdict: Verdict | None = field(default=None, metadata=OMIT_NONE)
+    answer: Answer | None = field(default=None, metadata=OMIT_EMPTY)
+    verdict: Verdict | None = field(default=None, metadata=OMIT_EMPTY)
 
 
 @dataclass(frozen=True)
@@ -191,10 +227,12 @@ class DataInfo:
 class RunInfo:
     """What a run's figures are of.
 
-    answered_by, judged_by: names of models. prompts: digests by file name, 12 hex digits.
+    answered_by, judged_by: names of models, "nobody" where none was asked. prompts: digests by file name, 12
+        hex digits.
     offline: the offline demonstration took part, so the figures measure nothing.
     finished_at: UTC, ISO 8601. engine: "local", "promptflow" or "ray".
     token_factor: how many tokens the service counted for each that we did, learned during the run; 1 for OpenAI's.
+    checklist: the file of the statements for all lines, None without one.
     prices: whose table the costs are by, such as "genai-prices 0.2.3"; None where nothing can have a price.
     """
 
@@ -207,43 +245,5 @@ class RunInfo:
     finished_at: str = ""
     engine: str = ""
     token_factor: float = 1.0
-    prices: str | None = field(default=None, metadata=OMIT_NONE)
-
-
-def plain(value: Any) -> Any:
-    """Return a record as plain JSON values."""
-    if value is None or isinstance(value, (str, int, float)):  # most are, and this runs for each field of each outcome
-        return value
-    if is_dataclass(value):
-        return {
-            name: plain(each)
-            for name, omit in _layout(value.__class__)
-            if (each := getattr(value, name)) is not None or not omit
-        }
-    if isinstance(value, Mapping):
-        return {name: plain(each) for name, each in value.items()}
-    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
-
-
-def record(kind: type[T], found: object) -> T:
-    """Return the record of that kind which the JSON value `found` holds; fields that nobody declared are passed over.
-
-    Raises ValueError that names the first field that is missing or wrong.
-    """
-    try:
-        made: T = _adapter(cast(Any, kind)).validate_python(found)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or kind.__name__
-        raise ValueError(f"{where}: {first['msg'].lower()}") from None
-    return made
-
-
-@lru_cache(maxsize=32)
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-@lru_cache(maxsize=32)
-def _layout(kind: Any) -> list[tuple[str, bool]]:
-    return [(each.name, bool(each.metadata.get("omit_none"))) for each in fields(kind)]
+    checklist: DataInfo | None = field(default=None, metadata=OMIT_EMPTY)
+    prices: str | None = field(default=None, metadata=OMIT_EMPTY)

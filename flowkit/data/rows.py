@@ -10,15 +10,15 @@ from typing import Any, overload
 
 from flowkit.base.files import write_whole
 from flowkit.base.json_text import JsonObject
-from flowkit.base.scale import as_score
+from flowkit.base.scale import scale_named
 from flowkit.base.text import clean, shown
 from flowkit.data.lines import read_objects
 from flowkit.data.records import Row, plain, record
 
 EXAMPLE = '{"question": "...", "statements": {}, "verdicts": {}}'
 NUMBERS = ("line", "history_dropped")
-TEXTS = ("question", "answer", "finish_reason", "model", "error", "reference")
-JSON_COLUMNS = ("chat_history", "tokens", "timing", "verdicts", "statements", "inputs")
+TEXTS = ("question", "answer", "finish_reason", "model", "error", "answered_from", "reference")
+JSON_COLUMNS = ("chat_history", "tokens", "timing", "verdicts", "statements", "rules", "extra", "inputs")
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
@@ -88,8 +88,10 @@ def read_row(number: int, fields: JsonObject) -> Row:
     for name, verdict in (fields["verdicts"] or {}).items():
         if not isinstance(verdict, dict):
             raise TypeError(f"verdict {shown(name)} must be an object with a score, got {shown(verdict)}")
-        if (score := verdict.get("score")) is not None and (isinstance(score, str) or as_score(score) is None):
-            raise ValueError(f"verdict {shown(name)}: score must be a whole number from 1 to 5, got {shown(score)}")
+        score, scale = verdict.get("score"), scale_named(verdict.get("scale"))
+        if score is not None and (isinstance(score, str) or scale.as_score(score) is None):
+            expected = f"a whole number from {scale.lowest} to {scale.highest}"
+            raise ValueError(f"verdict {shown(name)}: score must be {expected}, got {shown(score)}")
     return record(Row, {"line": number, **fields})
 
 
@@ -99,7 +101,9 @@ def _read_shard(path: Path) -> Iterator[Row]:
 
         for row in parquet.read_table(path).to_pylist():
             found = {
-                name: json.loads(value) if name in JSON_COLUMNS and value else value for name, value in row.items()
+                name: json.loads(value) if name in JSON_COLUMNS else value
+                for name, value in row.items()
+                if value is not None
             }
             yield record(Row, found)
     else:

@@ -12,6 +12,7 @@ from pyarrow import fs, parquet
 
 from flowkit.base.errors import BadInputError
 from flowkit.base.json_text import JsonObject
+from flowkit.data.checklist import Checklist
 from flowkit.data.lines import lines_in, rows_in
 from flowkit.data.records import Line
 from flowkit.prompt.prompty import Prompt
@@ -20,11 +21,11 @@ KINDS = (".jsonl", ".csv", ".tsv", ".parquet")
 ROWS_AT_ONCE = 1000  # of a Parquet file, in memory
 
 
-def read(location: str, prompt: Prompt | None = None) -> Iterator[Line]:
+def read(location: str, prompt: Prompt | None = None, checklist: Checklist | None = None) -> Iterator[Line]:
     """Yield the checked lines of a JSONL, CSV, TSV or Parquet file, or of all such files right in a folder, by name.
 
     location: a path, or a URI such as s3://bucket/lines.jsonl.gz. Numbers of lines go on from file to file.
-    prompt: whose own inputs are columns of the files.
+    prompt: whose own inputs are columns of the files. checklist: statements that join those of each line.
     Raises BadInputError for the first line that is none, and where there are no lines.
     """
     try:
@@ -35,7 +36,7 @@ def read(location: str, prompt: Prompt | None = None) -> Iterator[Line]:
             first = next(rows, None)
             if first is None and len(names) > 1:
                 continue  # whoever writes in parts may leave one empty
-            for line in lines_in(name, chain([first] if first else [], rows), prompt):
+            for line in lines_in(name, chain([first] if first else [], rows), prompt, checklist):
                 last = before + line.number
                 yield replace(line, number=last)
         if not last:

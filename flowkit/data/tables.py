@@ -12,7 +12,15 @@ from typing import IO
 from flowkit.base.errors import BadInputError
 from flowkit.base.text import shown
 
-KNOWN = {"question", "chat_history", "statements", "answer", "statement", "score"}  # columns that files here have
+KNOWN = {
+    "question",
+    "chat_history",
+    "statements",
+    "answer",
+    "reference",
+    "statement",
+    "score",
+}  # columns that files here have
 
 
 def rows_of_table(name: str, separator: str, file: IO[bytes], encoding: str) -> Iterator[tuple[int, dict[str, str]]]:

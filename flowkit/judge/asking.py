@@ -11,7 +11,7 @@ from opentelemetry.trace import Span
 
 from flowkit.base import tracing
 from flowkit.base.json_text import JsonObject
-from flowkit.base.scale import SCORES
+from flowkit.base.scale import FIVE, Scale
 from flowkit.base.text import check_text
 from flowkit.data.records import Tokens, Verdict, plain
 from flowkit.data.usage import added, tokens_of
@@ -23,13 +23,6 @@ from flowkit.model.configuration import Model
 from flowkit.prompt.history import Message
 
 T = TypeVar("T")
-FORM = {
-    "type": "object",
-    "properties": {"explanation": {"type": "string"}, "score": {"type": "integer", "enum": list(SCORES)}},
-    "required": ["explanation", "score"],
-    "additionalProperties": False,
-}
-SCHEMA = {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": FORM}}
 STEPS = {
     "json_schema": "schema",
     "json_object": "json mode",
@@ -41,7 +34,7 @@ REPEATING = "the judge repeats itself; another model helps, or other parameters 
 COPIED = "the judge gives an example's explanation word for word and has judged nothing; another model helps"
 PROBLEM = """Your reply {}.
 Reply with one JSON object and nothing else:
-{{"explanation": "<one or two sentences>", "score": <integer from 1 to 5>}}"""
+{{"explanation": "<one or two sentences>", "score": <{}>}}"""
 PROBLEMS = {  # that are worth a second try, by `read_by`
     "unreadable": "could not be read: {}",
     "repeating": "repeats itself until it is cut",
@@ -70,13 +63,24 @@ async def judge(
         paid = paid if paid is not None else []
         readings = await together(_reading(model, asked, context, paid, span) for _ in range(votes))
         verdict = replace(
-            _verdict(readings, asked.prompt.digest),
+            _verdict(readings, asked),
             tokens=added(paid),
             history_dropped=context.history_dropped or None,
             reference_dropped=context.reference_dropped or None,
         )
         tracing.record_output(span, plain(verdict))
     return verdict
+
+
+def form_of(scale: Scale) -> JsonObject:
+    """Return the form that a reply has to have, as a request's response_format."""
+    form = {
+        "type": "object",
+        "properties": {"explanation": {"type": "string"}, "score": scale.schema},
+        "required": ["explanation", "score"],
+        "additionalProperties": False,
+    }
+    return {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": form}}
 
 
 def most_tokens(prompt: int, limit: int) -> tuple[int, int]:
@@ -104,19 +108,19 @@ async def _reading(model: Model, asked: Asked, context: Context, paid: list[Toke
 
     paid: gets the tokens of each ask.
     """
-    foreign = asked.foreign_explanations()
+    foreign, scale = asked.foreign_explanations(), asked.scale
     messages = asked.messages(context)
-    parameters = {"response_format": SCHEMA, **asked.prompt.parameters}
+    parameters = {"response_format": form_of(scale), **asked.prompt.parameters}
     may_raise_limit, may_ask_again, asks = True, True, 0
     while True:
-        reading, asks = await _ask(model, messages, parameters, foreign, paid, parent), asks + 1
+        reading, asks = await _ask(model, messages, parameters, foreign, paid, parent, scale), asks + 1
         if reading.read_by == "cut" and may_raise_limit:
             may_raise_limit = False
             limits = ("max_tokens", "max_completion_tokens")
             parameters |= {name: LONGER * parameters[name] for name in limits if parameters.get(name)}
         elif reading.read_by in PROBLEMS and may_ask_again:
             may_ask_again = False
-            messages += _asked_again(reading)
+            messages += _asked_again(reading, scale)
         else:
             return replace(reading, asks=asks)
 
@@ -128,10 +132,11 @@ async def _ask(
     foreign: list[str],
     paid: list[Tokens],
     parent: Span,
+    scale: Scale,
 ) -> Reading:
     raw, reply = await complete_text(model, messages, parameters, parent)
     paid.append(await tokens_of(reply.usage, model.name, messages, raw))
-    reading = parse(raw)
+    reading = parse(raw, scale)
     if reply.finish_reason == "length" and reading.read_by != "json":  # else only blanks were cut
         return Reading(None, REPEATING, "repeating", raw) if repeats_itself(raw) else Reading(None, CUT, "cut", raw)
     if reading.score is None:
@@ -141,26 +146,29 @@ async def _ask(
     return replace(reading, read_by=STEPS.get(reply.format, "text") if reading.read_by == "json" else "text")
 
 
-def _asked_again(reading: Reading) -> list[Message]:
+def _asked_again(reading: Reading, scale: Scale) -> list[Message]:
     """Return what the judge said and what is wrong with it."""
     said = reading.raw if reading.raw.strip() else "(nothing)"  # some services refuse a message without text
     if reading.read_by == "repeating":
         said = f"{said[:200]}..."  # a model that is shown a loop goes on with it
-    problem = PROBLEM.format(PROBLEMS[reading.read_by].format(reading.explanation))
+    expected = scale.expected.removeprefix("an ")
+    problem = PROBLEM.format(PROBLEMS[reading.read_by].format(reading.explanation), expected)
     return [{"role": "assistant", "content": said}, {"role": "user", "content": problem}]
 
 
-def _verdict(readings: list[Reading], digest: str) -> Verdict:
-    vote, several = median_of(readings), len(readings) > 1
+def _verdict(readings: list[Reading], asked: Asked) -> Verdict:
+    scale = asked.scale
+    vote, several = median_of(readings, scale), len(readings) > 1
     deciding = next(reading for reading in readings if reading.score == vote.score)
     return Verdict(
         score=vote.score,
         explanation=deciding.explanation,
-        prompt=digest,
+        prompt=asked.prompt.digest,
         read_by=deciding.read_by,
         asks=sum(reading.asks for reading in readings),
         raw=next((reading.raw for reading in readings if reading.score is None), None),
         votes=[reading.score for reading in readings] if several else None,
         spread=vote.spread if several else None,
         flips=vote.flips if several else None,
+        scale=None if scale is FIVE else scale.name,
     )

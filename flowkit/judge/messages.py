@@ -6,10 +6,11 @@ import json
 import logging
 import math
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from flowkit.base.json_text import JsonObject
+from flowkit.base.scale import FIVE, Scale
 from flowkit.judge.context import NOTHING_ELSE, Context
 from flowkit.prompt.budget import prompt_tokens, text_tokens
 from flowkit.prompt.history import Message, keep_newest
@@ -18,6 +19,7 @@ from flowkit.prompt.prompty import Prompt
 COUNTED_MARK = "0a1b2c3d4e5f6a7b"  # takes as many tokens as a mark can: one for each character
 NEARLY = 20  # characters
 MESSAGE_TOKENS = 10  # more than a message takes beside its text
+PASS_OR_FAIL = "pass_or_fail"  # the prompt's input that is true where the judge says true or false
 NO_TEXT = {"role": "assistant", "content": ""}
 
 log = logging.getLogger(__name__)
@@ -31,17 +33,26 @@ class Asked:
     answer: str
     statement: str
     examples: Sequence[JsonObject] = ()
+    scale: Scale = FIVE
 
     def messages(self, context: Context = NOTHING_ELSE, mark: str | None = None) -> list[Message]:
         """Return what the judge is sent first, with a mark that is new each time, so that no text closes its block."""
         inputs = {
             "answer": self.answer,
             "statement": self.statement,
-            "examples": [_quotable(example) for example in self.examples],
+            "examples": [_quotable(self._on_the_scale(example)) for example in self.examples],
             "mark": mark or secrets.token_hex(8),
+            **({} if self.scale is FIVE else {PASS_OR_FAIL: True}),
         }
         shown = {name: value or "" for name, value in context.named().items() if name in self.prompt.inputs}
         return self.prompt.messages(**inputs, **shown)
+
+    def _on_the_scale(self, example: JsonObject) -> JsonObject:
+        """Return an example, whose score is from 1 to 5: what passes there, passes."""
+        if self.scale is FIVE:
+            return example
+        passes = example["score"] >= FIVE.pass_mark
+        return {**example, "score": self.scale.written(self.scale.highest if passes else self.scale.lowest)}
 
     def foreign_explanations(self) -> list[str]:
         """Return the explanations that belong to other answers: those of the examples, but for what is an example."""
@@ -50,6 +61,12 @@ class Asked:
             for example in self.examples
             if (example.get("answer"), example.get("statement")) != (self.answer, self.statement)
         ]
+
+
+def check_scales(prompt: Prompt, scales: Iterable[Scale]) -> None:
+    """Raise ValueError where a statement is to pass or fail, and the prompt cannot ask for that."""
+    if PASS_OR_FAIL not in prompt.inputs and any(scale is not FIVE for scale in scales):
+        raise ValueError(f"{prompt.file}: a statement with scale: pass needs the input {PASS_OR_FAIL} in the prompt")
 
 
 async def fitted(asked: Asked, context: Context, model_name: str, max_total_token: int, factor: float) -> Context:

@@ -9,10 +9,9 @@ from statistics import median_low
 from typing import Any
 
 from flowkit.base.json_text import JsonObject
-from flowkit.base.scale import PASS_MARK, SCORES
+from flowkit.base.scale import FIVE, Scale
 from flowkit.judge.near_json import last_object, shortened, whole_object
 
-_INTEGER = re.compile(r"([0-9]{1,9})(\.0+)?")  # as judges write it: 4 or 4.0
 _THOUGHT = re.compile(  # one tag; `line` where it is the first on its line
     r"(?P<line>^[ \t]*)?[<\[](?P<end>/?)(?:think|thinking|thought|reasoning)[>\]]", re.MULTILINE | re.IGNORECASE
 )
@@ -55,7 +54,7 @@ class Vote:
     unscored: int
 
 
-def parse(raw: str) -> Reading:
+def parse(raw: str, scale: Scale = FIVE) -> Reading:
     """Read a judge's reply; whatever the text, it never raises.
 
     The last object with a score decides. If it cannot be read, or if the text ends inside an object, there is no
@@ -63,7 +62,7 @@ def parse(raw: str) -> Reading:
     """
     try:
         fields, read_by = _deciding_object(raw)
-        score, explanation = _score(fields["score"]), _text(fields.get("explanation") or "")
+        score, explanation = _score(fields["score"], scale), _text(fields.get("explanation") or "")
     except RecursionError:
         score, explanation, read_by = None, "the JSON object is nested too deeply", "unreadable"
     except ValueError as error:
@@ -72,7 +71,7 @@ def parse(raw: str) -> Reading:
     return Reading(score, explanation.encode("utf-8", "replace").decode(), read_by, raw)
 
 
-def median_of(readings: list[Reading]) -> Vote:
+def median_of(readings: list[Reading], scale: Scale = FIVE) -> Vote:
     """Return the median score of repeated judgements.
 
     Of an even number it is the lower middle: never a score that no judge gave, and never flattering.
@@ -82,7 +81,7 @@ def median_of(readings: list[Reading]) -> Vote:
     if not scores:
         return Vote(None, None, 0, 0, unscored)
     median = median_low(scores)
-    flips = sum((score >= PASS_MARK) != (median >= PASS_MARK) for score in scores)
+    flips = sum((score >= scale.pass_mark) != (median >= scale.pass_mark) for score in scores)
     return Vote(median, max(scores) - min(scores), flips, len(scores), unscored)
 
 
@@ -137,12 +136,10 @@ def _without_thoughts(raw: str) -> str:
     return "".join([*said, raw[start:]])
 
 
-def _score(value: Any) -> int:
-    written = _INTEGER.fullmatch(value.strip()) if isinstance(value, str) else None
-    if written is None or int(written[1]) not in SCORES:
-        got = shortened(_text(value)) or "nothing"
-        raise ValueError(f"score must be an integer from {SCORES[0]} to {SCORES[-1]}, got {got}")
-    return int(written[1])
+def _score(value: Any, scale: Scale) -> int:
+    if (score := scale.read(value)) is None:
+        raise ValueError(f"score must be {scale.expected}, got {shortened(_text(value)) or 'nothing'}")
+    return score
 
 
 def _text(value: Any) -> str:

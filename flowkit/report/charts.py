@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from flowkit.base.scale import FIVE, scale_named
 from flowkit.data.figures import Mean
 from flowkit.data.records import Times
 
@@ -15,18 +16,25 @@ COURSE_WIDTH, COURSE_HEIGHT, MARGIN = 560, 200, 52
 
 
 def mean_chart(mean: Mean) -> Markup:
-    """Draw a mean from 1 to 5, its interval, and the bounds that missing scores leave."""
-    parts = [Markup('<line class="tick" x1="{0}" x2="{0}" y1="2" y2="22"/>').format(_x(score)) for score in range(1, 6)]
+    """Draw a mean from one end of its scale to the other, its interval, and the bounds that missing scores leave."""
+    scale = scale_named(mean.scale)
+
+    def x(score: float) -> float:
+        return _x(FIVE.lowest + FIVE.width * scale.share(score))
+
+    parts = [Markup('<line class="tick" x1="{0}" x2="{0}" y1="2" y2="22"/>').format(_x(score)) for score in FIVE.scores]
+    if scale is not FIVE:
+        ends = ((4, scale.lowest), (WIDTH - 4, scale.highest))
+        parts += [Markup('<text x="{}" y="16" text-anchor="middle">{}</text>').format(*end) for end in ends]
     if mean.lowest is not None and mean.highest is not None:
-        left, right = _x(mean.lowest), _x(mean.highest)
+        left, right = x(mean.lowest), x(mean.highest)
         bar = Markup('<rect class="bounds" x="{}" y="7" width="{}" height="10" rx="2"/>')
         parts.append(bar.format(left, round(max(right - left, 0), 1)))
     if mean.ci95:
-        ends = [_x(min(max(end, 0.8), 5.2)) for end in mean.ci95]
-        parts.append(Markup('<path class="interval" d="M{0} 8v8m0-4H{1}m0-4v8"/>').format(*ends))
+        parts.append(Markup('<path class="interval" d="M{0} 8v8m0-4H{1}m0-4v8"/>').format(*map(x, mean.ci95)))
     if mean.mean is not None:
-        parts.append(Markup('<circle class="mean" cx="{}" cy="12" r="3.5"/>').format(_x(mean.mean)))
-    said = "no score" if mean.mean is None else f"mean {mean.mean:.2f} from 1 to 5"
+        parts.append(Markup('<circle class="mean" cx="{}" cy="12" r="3.5"/>').format(x(mean.mean)))
+    said = "no score" if mean.mean is None else f"mean {mean.mean:.2f} from {scale.lowest} to {scale.highest}"
     drawn = Markup("").join(parts)
     return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(WIDTH, HEIGHT, said, drawn)
 

@@ -23,6 +23,7 @@ from markupsafe import Markup
 from flowkit.base.errors import BadInputError
 from flowkit.base.files import write_whole
 from flowkit.base.json_text import JsonObject
+from flowkit.base.scale import FIVE, scale_named
 from flowkit.base.text import clean
 from flowkit.data.figures import Figures, Mean, read_figures
 from flowkit.data.labels import Sample, write_sample
@@ -83,6 +84,7 @@ def render(
     comparison = compare(rows, earlier) if earlier is not None else None
     chosen = _most_worth_a_look(rows, earlier)
     names = list(dict.fromkeys(name for row in rows for name in row.statements))
+    means = {name: figures.statements.get(name, NOT_SCORED) for name in names}
     every = 1 + len(rows) // MOST_POINTS
     parts = ("report.css", "labels.js", "report.js")
     style, labels_script, script = ((PAGE / name).read_text(encoding="utf-8") for name in parts)
@@ -92,7 +94,8 @@ def render(
     return environment.get_template("report.html").render(
         run=figures.run or UNKNOWN,
         figures=figures,
-        means={name: figures.statements.get(name, NOT_SCORED) for name in names},
+        means=means,
+        scales={mean.scale for mean in means.values()},
         endings=[(count, ENDED_OTHERWISE[kind]) for kind, count in plain(figures.endings).items() if count],
         comparison=comparison,
         baseline_name=earlier_name,
@@ -112,6 +115,8 @@ def render(
         data=_packed(
             {
                 "statements": names,
+                "scales": {name: _scale(mean) for name, mean in means.items()},
+                "by": figures.by,
                 "rows": chosen,
                 "compared": comparison is not None,
                 "sample": {"run": sample.run, "pairs": plain(sample.pairs)},
@@ -135,10 +140,10 @@ def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> li
     before = {id(now): then for now, then in partners(rows, earlier)} if earlier is not None else {}
 
     def badness(row: Row) -> tuple[float, ...]:
-        scores = [verdict.score for verdict in (row.verdicts or {}).values()]
-        given = [score for score in scores if score is not None]
-        mean = sum(given) / len(given) if given else 6
-        return -_largest_change(row, before.get(id(row))), row.error is None, None not in scores, mean
+        scores = {name: verdict.score for name, verdict in (row.verdicts or {}).items()}
+        given = [row.scale(name).share(score) for name, score in scores.items() if score is not None]
+        mean = sum(given) / len(given) if given else 2
+        return -_largest_change(row, before.get(id(row))), row.error is None, None not in scores.values(), mean
 
     def shown(row: Row) -> JsonObject:
         then = before.get(id(row))
@@ -148,9 +153,19 @@ def _most_worth_a_look(rows: Sequence[Row], earlier: Sequence[Row] | None) -> li
     return [shown(row) for row in heapq.nsmallest(MOST_LINES, rows, key=badness)]
 
 
-def _largest_change(now: Row, then: Row | None) -> int:
-    pairs = [(now.score(name), then.score(name)) for name in now.verdicts or {}] if then else []
-    return max((abs(new - old) for new, old in pairs if new is not None and old is not None), default=0)
+def _largest_change(now: Row, then: Row | None) -> float:
+    """Return the largest change of a score, as a share of its scale."""
+    pairs = [(now.score(name), then.score(name), now.scale(name)) for name in now.verdicts or {}] if then else []
+    changes = (abs(new - old) / scale.width for new, old, scale in pairs if new is not None and old is not None)
+    return max(changes, default=0)
+
+
+def _scale(mean: Mean) -> JsonObject:
+    """Return what the page has to know of a statement's scale: by score, its word and which of five colours it has."""
+    scale = scale_named(mean.scale)
+    shown = {score: scale.shown(score) for score in scale.scores}
+    colours = {score: 1 + round(FIVE.width * scale.share(score)) for score in scale.scores}
+    return {"pass_mark": scale.pass_mark, "shown": shown, "colours": colours}
 
 
 def _packed(data: Any) -> str:

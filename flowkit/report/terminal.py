@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from tabulate import tabulate
 from wcwidth import wcswidth
 
+from flowkit.base.scale import FIVE
 from flowkit.base.text import clean, in_one_line
-from flowkit.data.figures import Figures, Mean
+from flowkit.data.figures import Figures, Mean, WeightedMean
 from flowkit.data.records import Row
 from flowkit.scores.comparison import Comparison
 from flowkit.scores.prices import cost_told
 
-SHOWN_ROWS, SHOWN_TEXT = 20, 140
+SHOWN_ROWS, SHOWN_TEXT, SHOWN_GROUP_ROWS = 20, 140, 40
 COLUMNS = 80
 ENDED_OTHERWISE = {
     "cut": "cut by the token limit",
@@ -51,7 +52,13 @@ def print_figures(figures: Figures, names: Sequence[str]) -> None:
     table = [[_line(name), *_cells(figures.statements.get(name))] for name in names]
     headers = ["statement", "average", "95 %", "scored", "4 or 5", "lowest", "highest"]
     align = ["left", *["right"] * (len(headers) - 1)]
-    print(f"\n{tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align)}\n")
+    shown = tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align) + "\n" if names else ""
+    print(f"\n{shown}")
+    if weighted := figures.weighted_average:
+        average, interval, scored = _weighted_cells(weighted)
+        print(f"weighted average, from 0 to 1: {average}, 95 % {interval}, {scored} lines scored\n")
+    if figures.by is not None:
+        print_groups(figures, figures.by)
     if figures.human:
         print_human_means(figures)
     print(f"{figures.total} lines: {figures.answered} answered, {figures.judged} judged, {figures.failed} failed")
@@ -62,6 +69,25 @@ def print_figures(figures: Figures, names: Sequence[str]) -> None:
         print(textwrap.fill(cost, COLUMNS))
     for note in figures.notes:
         print(textwrap.fill(note, COLUMNS))
+
+
+def print_groups(figures: Figures, by: str) -> None:
+    """Print the figures of each group, the groups in order of their values, as far as a terminal is the place."""
+    table = [
+        [_line(value) or "(none)", str(group.total), _line(name), *cells]
+        for value, group in figures.groups.items()
+        for name, cells in [
+            *((name, _cells(mean)[:3]) for name, mean in group.statements.items()),
+            *([("weighted average", _weighted_cells(group.weighted_average))] if group.weighted_average else []),
+        ]
+    ]
+    headers = [_line(by), "lines", "statement", "average", "95 %", "scored"]
+    align = ["left", "right", "left", *["right"] * 3]
+    shown = table[:SHOWN_GROUP_ROWS]
+    print(tabulate(shown, headers, maxcolwidths=[16, None, 16], disable_numparse=True, colalign=align))
+    if len(table) > len(shown):
+        print(f"... and {len(table) - len(shown)} more, in metrics.json and report.html")
+    print()
 
 
 def print_human_means(figures: Figures) -> None:
@@ -122,7 +148,8 @@ def _score(row: Row, name: str) -> str:
     """Return what to show: a dash where the line has no verdict, a question mark where the judge gave no score."""
     if not row.verdicts or name not in row.verdicts:
         return "-"
-    return str(row.score(name) or "?")
+    score = row.score(name)
+    return "?" if score is None else row.scale(name).shown(score)
 
 
 def _cells(mean: Mean | None) -> list[str]:
@@ -133,16 +160,23 @@ def _cells(mean: Mean | None) -> list[str]:
     return [_figure(mean.mean), interval, scored, *map(_figure, (mean.share_4_up, mean.lowest, mean.highest))]
 
 
+def _weighted_cells(mean: WeightedMean) -> list[str]:
+    interval = "-" if mean.ci95 is None else "{:.2f}-{:.2f}".format(*mean.ci95)
+    return [_figure(mean.mean), interval, f"{mean.scored} of {mean.scored + mean.unscored}"]
+
+
 def _figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
 def _mean_and_lowest(row: Row) -> list[str]:
-    """Return the same for all statements of a line."""
-    scores = [verdict.score for verdict in (row.verdicts or {}).values()]
-    given = [score for score in scores if score is not None]
-    missing = " ?" if None in scores else ""
-    return [f"{sum(given) / len(given):.2f}", f"{min(given)}{missing}"] if given else ["-", missing.strip() or "-"]
+    """Return the same for all statements of a line; how many failed, beside those from 1 to 5."""
+    scores = {name: verdict.score for name, verdict in (row.verdicts or {}).items()}
+    given = [score for name, score in scores.items() if score is not None and row.scale(name) is FIVE]
+    failed = sum(score == 0 for score in scores.values())
+    marks = [*([f"{failed} fail"] if failed else []), *(["?"] if None in scores.values() else [])]
+    lowest = " ".join([*([str(min(given))] if given else []), *marks]) or "-"
+    return [f"{sum(given) / len(given):.2f}" if given else "-", lowest]
 
 
 def _signed(value: float | None) -> str:

@@ -15,7 +15,7 @@ from flowkit.base.errors import BadInputError
 from flowkit.base.files import told
 from flowkit.base.printing import speak_plainly
 from flowkit.data.labels import Label, read_labels
-from flowkit.data.records import Answer, JournalEntry, Line, Times, Tokens, Verdict
+from flowkit.data.records import Answer, Line, Verdict
 from flowkit.run.folder import hold
 from flowkit.run.interruption import Interruption
 from flowkit.run.journal import Journal
@@ -77,8 +77,6 @@ def calibrate(
 def _judged(labels: Sequence[Label], eval_flow: Any, journal: Journal, at_once: int) -> list[Verdict]:
     """Return a verdict for each label: from the journal, or from the judge, who is asked once for equal ones."""
     tasks = [_task(label) for label in labels]
-    for task, label in zip(tasks, labels, strict=True):
-        journal.finished[task.key] = JournalEntry(task.key, task.key, answer=_given(label.answer))
     interruption = Interruption()
     worker = LineWorker(None, eval_flow, journal, interruption, RunOptions.line_timeout)
     unique = {task.key: task for task in tasks}
@@ -95,11 +93,6 @@ def _judged(labels: Sequence[Label], eval_flow: Any, journal: Journal, at_once: 
 
 def _task(label: Label) -> Task:
     named = {label.statement: label.statement}
-    line = Line(label.number, label.question or "", [], named, label.reference)
+    line = Line(label.number, label.question or "", [], named, reference=label.reference, answer=Answer(label.answer))
     shown = [label.question, label.reference]
     return Task(line, key_of("label", label.answer, label.statement, *(shown if any(shown) else [])))
-
-
-def _given(text: str) -> Answer:
-    """Return an answer that nobody had to wait for."""
-    return Answer(text, None, 0, Tokens(None, None, ""), Times("", 0.0, None, 0.0, 0, None, None))

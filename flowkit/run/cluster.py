@@ -41,10 +41,17 @@ class Worker:
     """What runs in a worker process, for all the shards that it gets: one event loop, one client, one limit."""
 
     def __init__(
-        self, chat_flow: Any, eval_flow: Any, folder: Path, at_once: int, limit_s: float | None, suffix: str
+        self,
+        chat_flow: Any,
+        eval_flow: Any,
+        folder: Path,
+        at_once: int,
+        limit_s: float | None,
+        suffix: str,
+        by: str | None,
     ) -> None:
-        flows = chat_flow.limited(at_once), eval_flow.limited(at_once)
-        self._shared = *flows, asyncio.Semaphore(at_once), limit_s, suffix
+        flows = [flow and flow.limited(at_once) for flow in (chat_flow, eval_flow)]
+        self._shared = *flows, asyncio.Semaphore(at_once), limit_s, suffix, by
         self._folder = folder
 
     async def __call__(self, batch: dict[str, Any]) -> Any:
@@ -63,11 +70,13 @@ def run_shards(
     eval_flow: Any,
     limit_s: float | None,
     suffix: str = ".jsonl",
+    by: str | None = None,
     on_done: Callable[[int], object] = lambda lines: None,
 ) -> Sums:
     """Run all shards of a run and return their sums; of each only its sums come back here.
 
-    A worker that dies is replaced by Ray, and its shard goes on from its journal. on_done: is told of lines done.
+    A worker that dies is replaced by Ray, and its shard goes on from its journal. by: a column to group the
+    rows by. on_done: is told of lines done.
     """
     workers, cpus = start(cluster)
     workers = min(workers, shards)
@@ -75,7 +84,7 @@ def run_shards(
     data = ray.data.from_items([{"shard": number} for number in range(shards)], override_num_blocks=tasks)
     done = data.map_batches(
         Worker,
-        fn_constructor_args=(chat_flow, eval_flow, folder.absolute(), cluster.at_once // workers, limit_s, suffix),
+        fn_constructor_args=(chat_flow, eval_flow, folder.absolute(), cluster.at_once // workers, limit_s, suffix, by),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=2),
         num_cpus=min(1.0, cpus / workers),

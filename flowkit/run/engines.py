@@ -11,6 +11,7 @@ from flowkit.base.errors import BadInputError
 from flowkit.data.figures import Figures
 from flowkit.data.records import Row
 from flowkit.prompt.prompty import Prompt
+from flowkit.run.given import Seen
 from flowkit.run.options import RunOptions
 
 
@@ -40,12 +41,14 @@ class Engine(Protocol):
     """Made of options alone. The order of calls is `read`, `open`, `run`, then `close` whatever happened.
 
     names: of the statements, in order of first appearance. findings: what is wrong with statements.
-    notices: what a person has to know of the folder, such as an earlier run that was set aside.
+    notices: what a person has to know of the folder, such as an earlier run that was set aside. seen: what was
+    seen of the lines.
     """
 
     names: list[str]
     findings: list[str]
     notices: list[str]
+    seen: Seen
 
     def read(self, prompts: Prompts) -> None:
         """Read and check the data, with the columns that the prompts use.
@@ -54,7 +57,10 @@ class Engine(Protocol):
         """
 
     def open(self, chat_flow: Any, eval_flow: Any) -> None:
-        """Make room in the run's folder, or find what it holds. Raises OSError or BadInputError."""
+        """Make room in the run's folder, or find what it holds. Raises OSError or BadInputError.
+
+        chat_flow: None where no line needs an answer. eval_flow: None where no line is judged.
+        """
 
     def run(self) -> Result:
         """Ask for all that is missing. Raises StoppedError where no rows can be told."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
 from flowkit.base.errors import BadInputError
-from flowkit.data.lines import read_lines
+from flowkit.base.scale import FIVE, Scale
 from flowkit.data.records import Line, Tokens
 from flowkit.judge.asking import most_tokens
 from flowkit.judge.context import Context
@@ -21,6 +20,7 @@ from flowkit.model.token_factor import factor_of
 from flowkit.prompt.budget import fitted_messages, prompt_tokens
 from flowkit.prompt.history import Message
 from flowkit.prompt.prompty import Prompt
+from flowkit.run.given import lines_for
 from flowkit.run.options import RunOptions
 from flowkit.scores.prices import Rate, Rates, about, rate_of, table
 
@@ -61,19 +61,21 @@ class Estimate:
 async def estimate(lines: Iterable[Line], chat_flow: Any, eval_flow: Any) -> Estimate:
     """Count what the lines take if every request is answered at the first try. Nothing is sent.
 
+    chat_flow: None where all lines have an answer. eval_flow: None where none is judged.
     The prompts of the answers are counted as they will be sent, the history cut to the budget.
     Raises BadInputError where a reply has no limit.
     """
     check_limits("--estimate", chat_flow, eval_flow)
     rates, count, answers, verdicts = rates_of(chat_flow, eval_flow), 0, Need(), Need()
-    longest_answer, longest_reply = chat_flow.prompt.max_tokens, eval_flow.prompt.max_tokens
     for line in lines:
         count += 1
-        prompt = await answer_prompt(chat_flow, line)
-        answers = answers.plus(1, prompt, longest_answer, rates.answers)
-        for statement in dict.fromkeys(line.statements.values()):
-            prompt = longest_answer + await _verdict_prompt(eval_flow, "", statement, Context.of(line))
-            verdicts = verdicts.plus(eval_flow.votes, prompt, longest_reply, rates.verdicts)
+        answer, longer, context = line.answer.text if line.answer else "", 0, Context.of(line)
+        if line.answer is None:
+            longer = chat_flow.prompt.max_tokens
+            answers = answers.plus(1, await answer_prompt(chat_flow, line), longer, rates.answers)
+        for asked in dict.fromkeys(line.asked().values()) if longer or answer.strip() else ():
+            prompt = longer + await _verdict_prompt(eval_flow, answer, *asked, context)
+            verdicts = verdicts.plus(eval_flow.votes, prompt, eval_flow.prompt.max_tokens, rates.verdicts)
     return Estimate(count, answers, verdicts)
 
 
@@ -91,9 +93,9 @@ async def answer_at_most(chat_flow: Any, line: Line) -> Tokens:
     return Tokens(await answer_prompt(chat_flow, line), chat_flow.prompt.max_tokens, COUNTED)
 
 
-async def verdict_at_most(eval_flow: Any, answer: str, statement: str, context: Context) -> Tokens:
+async def verdict_at_most(eval_flow: Any, answer: str, statement: str, context: Context, scale: Scale = FIVE) -> Tokens:
     """Return the most tokens that a verdict may take: all votes, each asked as often as the judge is asked."""
-    counted = await _verdict_prompt(eval_flow, answer, statement, context)
+    counted = await _verdict_prompt(eval_flow, answer, statement, scale, context)
     prompt, reply = most_tokens(counted, eval_flow.prompt.max_tokens)
     return Tokens(eval_flow.votes * prompt, eval_flow.votes * reply, COUNTED)
 
@@ -104,23 +106,28 @@ def rates_of(chat_flow: Any, eval_flow: Any) -> Rates:
 
 
 def price_unknown(chat_flow: Any, eval_flow: Any) -> str | None:
-    """Say which model has no known price, in a clause; None where both have one."""
-    rates = rates_of(chat_flow, eval_flow)
-    flows = {chat_flow.model.name: rates.answers, eval_flow.model.name: rates.verdicts}
-    unknown = [name for name, rate in flows.items() if rate is None]
+    """Say which model has no known price, in a clause; None where all have one. A flow may be None."""
+    flows = [flow for flow in (chat_flow, eval_flow) if flow]
+    unknown = dict.fromkeys(flow.model.name for flow in flows if _rate(flow) is None)
     return f"price unknown: {table()} has none for {' and '.join(unknown)}" if unknown else None
 
 
 def check_limits(option: str, chat_flow: Any, eval_flow: Any) -> None:
     """Raise BadInputError where a prompt sets no limit to its reply."""
     for flow in (chat_flow, eval_flow):
-        if not flow.prompt.max_tokens:
+        if flow and not flow.prompt.max_tokens:
             raise BadInputError(f"{option} needs max_tokens in {flow.prompt.file}: without it a reply has no limit")
 
 
-def estimated(options: RunOptions, chat_flow: Any, eval_flow: Any) -> str:
-    """Return the estimate of a run as lines of text. Raises BadInputError for a bad line."""
-    found = asyncio.run(estimate(_lines(options, chat_flow.prompt), chat_flow, eval_flow))
+def estimated(options: RunOptions, prompt: Prompt, flows_for: Callable[[bool], tuple[Any, Any]]) -> str:
+    """Return the estimate of a run as lines of text. Raises BadInputError for a bad line.
+
+    prompt: of the answers. flows_for: returns the flows that answer and judge, given whether a line needs an answer;
+    either may be None.
+    """
+    lines = lines_for(options, prompt)
+    chat_flow, eval_flow = flows_for(any(line.answer is None for line in lines))
+    found = asyncio.run(estimate(lines, chat_flow, eval_flow))
     rows = [
         ("answers", found.answers.requests, f"{found.answers.prompt:,}", f"{found.answers.reply:,}"),
         ("verdicts", found.verdicts.requests, f"at most {found.verdicts.prompt:,}", f"{found.verdicts.reply:,}"),
@@ -131,19 +138,11 @@ def estimated(options: RunOptions, chat_flow: Any, eval_flow: Any) -> str:
 
 
 def _money(found: Estimate, chat_flow: Any, eval_flow: Any) -> str:
-    if is_offline(chat_flow.model) or is_offline(eval_flow.model):
+    if any(flow and is_offline(flow.model) for flow in (chat_flow, eval_flow)):
         return "The offline demonstration has no price."
     if unknown := price_unknown(chat_flow, eval_flow):
         return f"{unknown}."
     return f"{about(found.answers.cost + found.verdicts.cost)} at most (prices of {table()})."
-
-
-def _lines(options: RunOptions, prompt: Prompt) -> Iterable[Line]:
-    if options.engine != "ray":
-        return read_lines(Path(options.data), prompt)
-    from flowkit.data import storage  # pyarrow comes with Ray
-
-    return storage.read(options.data, prompt)
 
 
 def _rate(flow: Any) -> Rate | None:
@@ -152,10 +151,10 @@ def _rate(flow: Any) -> Rate | None:
     return rate_of(flow.model.name, flow.model.service.base_url)
 
 
-async def _verdict_prompt(eval_flow: Any, answer: str, statement: str, context: Context) -> int:
+async def _verdict_prompt(eval_flow: Any, answer: str, statement: str, scale: Scale, context: Context) -> int:
     """Return the tokens of the judge's first prompt."""
-    shown = await eval_flow.fitted(answer, statement, context)
-    return await _counted(eval_flow.model, eval_flow.messages(answer, statement, shown))
+    shown = await eval_flow.fitted(answer, statement, context, scale)
+    return await _counted(eval_flow.model, eval_flow.messages(answer, statement, shown, scale))
 
 
 async def _counted(model: Model, messages: list[Message]) -> int:

@@ -17,7 +17,7 @@ def converted(
     former: its records by their keys. first: the position of the first line in the data. What was asked with another
     prompt or model has other keys, and is left out.
     """
-    if not former:
+    if not former or chat_flow is None or eval_flow is None:
         return
     chat = [chat_flow.model.name, chat_flow.prompt.digest, chat_flow.max_total_token]
     judge = [eval_flow.model.name, eval_flow.prompt.digest, eval_flow.votes]

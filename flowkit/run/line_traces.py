@@ -39,6 +39,7 @@ class LineTraces:
             tracing.record_output(span, row.answer)
             for name, verdict in (row.verdicts or {}).items():
                 if name not in before:
-                    genai.record_evaluation(span, name, verdict.score, verdict.explanation, verdict.read_by)
+                    said = verdict.score, verdict.explanation, verdict.read_by
+                    genai.record_evaluation(span, name, *said, row.scale(name))
             if row.error:
                 tracing.record_failure(span, row.error)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 from tqdm import tqdm
 
-from flowkit.data.lines import read_lines
 from flowkit.data.lint import lint
 from flowkit.data.records import Line
 from flowkit.data.rows import write_rows
@@ -18,6 +16,7 @@ from flowkit.judge.context import shown_by
 from flowkit.run.engines import Prompts, Result
 from flowkit.run.folder import hold
 from flowkit.run.format_1 import converted
+from flowkit.run.given import Seen, lines_for
 from flowkit.run.interruption import Interruption
 from flowkit.run.journal import Journal
 from flowkit.run.keys import Task, tasks_of
@@ -37,15 +36,16 @@ class LocalEngine:
         self.names: list[str] = []
         self.findings: list[str] = []
         self.notices: list[str] = []
+        self.seen = Seen(options)
         self.lines: Sequence[Line] = ()
         self._lock: FileLock | None = None
         self._journal: Journal | None = None
 
     def read(self, prompts: Prompts) -> None:
         """Read the lines."""
-        self.lines = read_lines(Path(self.options.data), prompts.chat)
-        self.names = list(dict.fromkeys(name for line in self.lines for name in line.statements))
-        self.findings = lint(self.lines, shown_by(prompts.judge))
+        self.lines = list(self.seen.watch(lines_for(self.options, prompts.chat)))
+        self.names = list(self.seen.scales)
+        self.findings = [*lint(self.lines, shown_by(prompts.judge)), *self.seen.findings]
 
     def open(self, chat_flow: Any, eval_flow: Any) -> None:
         """Hold the folder and open its journal."""
@@ -53,11 +53,16 @@ class LocalEngine:
         budget = Budget(chat_flow, eval_flow, options.max_cost)
         self._lock = hold(options.folder)
         self._journal = journal = Journal(options.folder / "journal.jsonl", resume=options.resume is not None)
-        self.notices = notices_of(journal, options)
-        self.eval_flow = eval_flow.limited(at_once)
+        self.notices = [*notices_of(journal, options), *self.seen.notices]
+        self.eval_flow = eval_flow and eval_flow.limited(at_once)
         self.interruption = Interruption()
         self.worker = LineWorker(
-            chat_flow.limited(at_once), self.eval_flow, journal, self.interruption, options.line_timeout, budget
+            chat_flow and chat_flow.limited(at_once),
+            self.eval_flow,
+            journal,
+            self.interruption,
+            options.line_timeout,
+            budget,
         )
         self.tasks = tasks_of(self.lines, chat_flow)
         for entry in converted(journal.former, self.tasks, chat_flow, eval_flow):
@@ -69,7 +74,12 @@ class LocalEngine:
             self.work()
         rows = [self.worker.row(task) for task in self.tasks]
         write_rows(self.options.folder / self.details, rows)
-        return Result(rows, sum_up(rows), self.details, (self.interruption.cause,) if self.interruption.cause else ())
+        return Result(
+            rows,
+            sum_up(rows, self.options.by),
+            self.details,
+            (self.interruption.cause,) if self.interruption.cause else (),
+        )
 
     def work(self) -> None:
         """Finish the lines that are not, as many at once as requests may be in flight."""

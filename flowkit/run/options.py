@@ -45,7 +45,15 @@ class RunOptions:
     A default of False is a switch; a default of () may be given several times.
     """
 
-    data: str = option("data.jsonl", "JSONL, CSV or TSV: question, chat_history, statements, reference (data.jsonl)")
+    data: str = option(
+        "data.jsonl", "JSONL, CSV or TSV: question, chat_history, statements, reference, answer (data.jsonl)"
+    )
+    checklist: Path | None = option(None, "JSON or YAML: statements for all lines", Path, metavar="FILE")
+    by: str | None = option(None, "figures for each value of that column, too", metavar="COLUMN")
+    answers_from: str | None = option(
+        None, "judge the answers of that run: its folder, or a promptflow run's name", metavar="RUN"
+    )
+    only_answer: bool = option(False, "ask for answers alone, and no judge")
     out: Path = option(Path("out"), "the folder for the rows and figures (out)", Path)
     resume: Path | None = option(
         None, "go on with the run in that folder: ask only for what is missing", Path, metavar="DIR"

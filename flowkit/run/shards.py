@@ -89,12 +89,19 @@ def _split(lines: Iterable[Line], folder: Path) -> Iterator[Line]:
 
 
 async def run_shard(
-    shard: Shard, chat_flow: Any, eval_flow: Any, places: asyncio.Semaphore, limit_s: float | None, suffix: str
+    shard: Shard,
+    chat_flow: Any,
+    eval_flow: Any,
+    places: asyncio.Semaphore,
+    limit_s: float | None,
+    suffix: str,
+    by: str | None = None,
 ) -> Sums:
     """Ask for what the shard's journal does not hold yet, write a row per line, and return their sums.
 
     places: for the lines under way, of this shard and others. limit_s: seconds for an answer, and for a verdict.
-    suffix: of the file of rows, ".jsonl" or ".parquet". A line that fails is a row with its error.
+    suffix: of the file of rows, ".jsonl" or ".parquet". by: a column to group the
+    rows by. A line that fails is a row with its error.
     """
     lines, path = shard.lines(), shard.file("journal")
     with Journal(path, resume=path.exists()) as journal:
@@ -109,4 +116,4 @@ async def run_shard(
 
         rows = await asyncio.gather(*map(finish, tasks))
     write_rows(shard.file("details", suffix), rows)
-    return Sums.of(rows)
+    return Sums.of(rows, by)

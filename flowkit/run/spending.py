@@ -11,6 +11,7 @@ from typing import Any
 import openai
 
 from flowkit.base.errors import BadInputError
+from flowkit.base.scale import FIVE, Scale
 from flowkit.data.records import JournalEntry, Line, Tokens
 from flowkit.judge.context import NOTHING_ELSE, Context
 from flowkit.run.estimate import answer_at_most, check_limits, price_unknown, rates_of, verdict_at_most
@@ -58,11 +59,13 @@ class Budget:
             return Share(self)
         return await self._share(self._rates.answers, await answer_at_most(self.chat_flow, line))
 
-    async def for_verdict(self, answer: str, statement: str, context: Context = NOTHING_ELSE) -> Share | None:
+    async def for_verdict(
+        self, answer: str, statement: str, context: Context = NOTHING_ELSE, scale: Scale = FIVE
+    ) -> Share | None:
         """Do the same for a verdict."""
         if self.limit_usd is None:
             return Share(self)
-        most = await verdict_at_most(self.eval_flow, answer, statement, context)
+        most = await verdict_at_most(self.eval_flow, answer, statement, context, scale)
         return await self._share(self._rates.verdicts, most)
 
     def settle(self, share: Share) -> None:

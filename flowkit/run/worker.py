@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from flowkit.base import tracing
+from flowkit.base.scale import FIVE, Scale
 from flowkit.base.text import clean
 from flowkit.data.records import Answer, JournalEntry, Line, Row, Times, Tokens, Verdict
 from flowkit.data.usage import tokens_of
@@ -23,15 +24,17 @@ from flowkit.run.line_traces import LineTraces
 from flowkit.run.spending import Budget, Share
 
 T = TypeVar("T", Answer, Verdict)
+Asked = tuple[str, Scale]  # a statement and the scale that it is judged on
 EMPTY = Verdict(None, "the answer is empty, so the judge was not asked", read_by="empty answer", asks=0)
-NOT_ASKED = "not asked"
+NOT_ASKED, ASKED = "not asked", "asked"
 HOPELESS_IN_A_ROW = 3  # so many failures with a cause that no repetition mends, no success between: the run stops
 
 
 class LineWorker:
     """Answers and judges lines; what is finished is in `journal`, why something is not in the rows.
 
-    limit_s: for one answer and for one verdict, None for no limit. budget: what all of it may cost, None for no limit.
+    chat_flow, eval_flow: None where all lines have an answer, or none has statements. limit_s: for one answer and for
+    one verdict, None for no limit. budget: what all of it may cost, None for no limit.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class LineWorker:
         return self.row(task)
 
     async def answer(self, task: Task) -> Answer | None:
-        """Answer the line unless the journal has its answer; None where that failed."""
+        """Answer the line unless it has an answer, or the journal has; None where that failed."""
         if (known := self._answer_of(task)) is not None:
             return known
         line = task.line
@@ -81,13 +84,13 @@ class LineWorker:
         """
         if (answer := self._answer_of(task)) is None:
             return None
-        texts = dict.fromkeys(task.line.statements.values())
-        missing = [text for text in texts if self._verdict_of(task, text) is None]
+        different = dict.fromkeys(task.line.asked().values())
+        missing = [asked for asked in different if self._verdict_of(task, asked) is None]
         if missing:
             shown = Context.of(task.line).used_by(self._eval_flow.prompt).given()
             inputs = {"answer": answer.text, "statements": task.line.statements, **shown}
             with tracing.span("EvalFlow", "Function", inputs) as span:
-                await asyncio.gather(*(self._judge_one(task, answer.text, text, span) for text in missing))
+                await asyncio.gather(*(self._judge_one(task, answer.text, asked, span) for asked in missing))
         verdicts = self._verdicts_of(task)
         return verdicts if len(verdicts) == len(task.line.statements) else None
 
@@ -98,15 +101,21 @@ class LineWorker:
     def row(self, task: Task) -> Row:
         """Return what has become of the line so far."""
         line, answer = task.line, self._answer_of(task)
-        if answer is None:
-            failed = self._errors.get(task.key, NOT_ASKED)
-            row = Row(line.number, line.question, line.chat_history, statements=line.statements, error=failed)
-            return replace(row, reference=line.reference, inputs=line.inputs or None)
-        error, verdicts = self._first_error(task), self._verdicts_of(task)
         row = Row(
             line=line.number,
             question=line.question,
             chat_history=line.chat_history,
+            statements=line.statements,
+            reference=line.reference,
+            inputs=line.inputs or None,
+            rules=line.rules,
+            extra=line.extra,
+        )
+        if answer is None:
+            return replace(row, error=self._errors.get(task.key, NOT_ASKED))
+        error, verdicts = self._first_error(task), self._verdicts_of(task)
+        row = replace(
+            row,
             history_dropped=answer.history_dropped,
             answer=answer.text,
             finish_reason=answer.finish_reason,
@@ -115,46 +124,49 @@ class LineWorker:
             tokens=answer.tokens,
             timing=answer.timing,
             verdicts=None if error and not verdicts else verdicts,
-            statements=line.statements,
             error=error,
-            reference=line.reference,
-            inputs=line.inputs or None,
+            answered_from=line.answered_from or ASKED,
         )
         return replace(row, cost_usd=self._rates.of_row(row))
 
     def _answer_of(self, task: Task) -> Answer | None:
+        if task.line.answer is not None:
+            return task.line.answer
         entry = self._journal.finished.get(task.key)
         return entry.answer if entry else None
 
-    def _verdict_of(self, task: Task, statement: str) -> Verdict | None:
+    def _verdict_of(self, task: Task, asked: Asked) -> Verdict | None:
         answer = self._answer_of(task)
         if answer is None:
             return None
         if not answer.text.strip():
-            return EMPTY
-        entry = self._journal.finished.get(verdict_key(task, answer.text, statement, self._eval_flow))
+            return EMPTY if asked[1] is FIVE else replace(EMPTY, scale=asked[1].name)
+        entry = self._journal.finished.get(self._key_of(task, answer.text, asked))
         return entry.verdict if entry else None
 
     def _verdicts_of(self, task: Task) -> dict[str, Verdict]:
-        found = {name: self._verdict_of(task, text) for name, text in task.line.statements.items()}
+        found = {name: self._verdict_of(task, asked) for name, asked in task.line.asked().items()}
         return {name: verdict for name, verdict in found.items() if verdict is not None}
 
     def _first_error(self, task: Task) -> str | None:
         """Return why the first statement without a verdict has none; None where all have one."""
         answer = self._answer_of(task)
-        for name, text in task.line.statements.items():
-            if answer is not None and self._verdict_of(task, text) is None:
-                error = self._errors.get(verdict_key(task, answer.text, text, self._eval_flow), NOT_ASKED)
+        for name, asked in task.line.asked().items():
+            if answer is not None and self._verdict_of(task, asked) is None:
+                error = self._errors.get(self._key_of(task, answer.text, asked), NOT_ASKED)
                 return error if error == NOT_ASKED else f"{error} (statement {name!r})"
         return None
 
-    async def _judge_one(self, task: Task, answer: str, statement: str, span: Any) -> None:
-        key = verdict_key(task, answer, statement, self._eval_flow)
-        context = Context.of(task.line)
+    def _key_of(self, task: Task, answer: str, asked: Asked) -> str:
+        return verdict_key(task, answer, asked[0], self._eval_flow, asked[1])
+
+    async def _judge_one(self, task: Task, answer: str, asked: Asked, span: Any) -> None:
+        key, context = self._key_of(task, answer, asked), Context.of(task.line)
+        statement, scale = asked
         verdict = await self._outcome(
             key,
-            lambda: self._budget.for_verdict(answer, statement, context),
-            lambda paid: self._eval_flow.verdict(answer, statement, context, span, paid),
+            lambda: self._budget.for_verdict(answer, statement, context, scale),
+            lambda paid: self._eval_flow.verdict(answer, statement, context, span, paid, scale),
         )
         if verdict is not None:
             self._keep(JournalEntry(key, task.key, verdict=verdict))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
-from flowkit.base.scale import SCORES
+from flowkit.base.scale import FIVE, Scale, scale_named
 from flowkit.data.records import Row, plain
 from flowkit.scores.intervals import mean_interval
 from flowkit.scores.sign_flip import holm, p_value
 
-WIDEST = SCORES[-1] - SCORES[0]  # the largest change of a score
 FAMILY_ERROR = 0.05  # how often equal runs may be told apart, whatever the number of statements
 Z_FOR_80_PERCENT = 0.8416  # of the normal distribution: a change that large is found four times in five
 METHOD = (
@@ -28,7 +28,8 @@ BETTER, WORSE, UNDECIDED = "better", "worse", "no difference that this many line
 class Difference:
     """How the scores of one statement changed: this run's minus the baseline's, over the lines scored in both.
 
-    mean: None without pairs. ci95: of the mean, within [-4, 4]; None with fewer than two pairs.
+    mean: None without pairs. ci95: of the mean, within the scale's width, [-4, 4] for 1 to 5; None with fewer than two
+        pairs.
     p: of the exact sign-flip test, times Holm's factor for the number of statements; None without pairs.
     shows: the smallest change that this many pairs, spread as they are, show four times in five; None without pairs.
     verdict: "better" or "worse" where p is at most 0.05.
@@ -40,6 +41,7 @@ class Difference:
     verdict: str
     p: float | None = None
     shows: float | None = None
+    scale: str = FIVE.name
 
 
 @dataclass(frozen=True)
@@ -63,24 +65,29 @@ def compare(rows: Sequence[Row], baseline: Sequence[Row]) -> Comparison:
     Lines are partners when question, statements and history are the same; of several, the first with the first.
     """
     pairs = partners(rows, baseline)
-    changes: dict[str, list[int]] = {}
+    changes, scales = dict[str, list[int]](), dict[str, Scale]()
     for now, before in pairs:
         for name in now.statements:
-            scored_in_both = changes.setdefault(name, [])
+            scored_in_both, scale = changes.setdefault(name, []), scales.setdefault(name, now.scale(name))
             new, old = now.score(name), before.score(name)
-            if new is not None and old is not None:
+            if new is not None and old is not None and now.scale(name) is before.scale(name) is scale:
                 scored_in_both.append(new - old)
     return Comparison(
-        differences=differences_of(changes),
+        differences=differences_of(changes, scales),
         paired=len(pairs),
         without_partner=len(rows) - len(pairs),
         baseline_without_partner=len(baseline) - len(pairs),
     )
 
 
-def differences_of(changes: dict[str, list[int]]) -> dict[str, Difference]:
-    """Return the difference of each statement, given its changes of score; all are held to one family-wise error."""
-    found = {name: _difference(each, len(changes)) for name, each in changes.items()}
+def differences_of(
+    changes: Mapping[str, Sequence[int]], scales: Mapping[str, Scale] = MappingProxyType({})
+) -> dict[str, Difference]:
+    """Return the difference of each statement, given its changes of score; all are held to one family-wise error.
+
+    scales: of the statements; from 1 to 5 where none is given.
+    """
+    found = {name: _difference(each, len(changes), scales.get(name, FIVE)) for name, each in changes.items()}
     tested = {name: each.p for name, each in found.items() if each.p is not None}
     for name, p in holm(tested).items():
         mean = found[name].mean or 0
@@ -111,18 +118,19 @@ def lines_needed(difference: Difference, margin: float) -> int:
     That many as `shows` asks for, were the true change 0, or half the margin where the mean is worse than that.
     """
     if not difference.pairs or difference.shows is None:
-        return math.ceil((WIDEST / margin) ** 2)
+        return math.ceil((scale_named(difference.scale).width / margin) ** 2)
     room = max(margin + min(difference.mean or 0, 0), margin / 2)
     return max(difference.pairs + 1, math.ceil(difference.pairs * (difference.shows / room) ** 2))
 
 
-def _difference(changes: Sequence[int], statements: int) -> Difference:
-    pairs = len(changes)
+def _difference(changes: Sequence[int], statements: int, scale: Scale) -> Difference:
+    pairs, width = len(changes), scale.width
     if not pairs:
-        return Difference(None, None, 0, UNDECIDED)
+        return Difference(None, None, 0, UNDECIDED, scale=scale.name)
     mean = sum(changes) / pairs
-    interval = mean_interval(Counter(changes), -WIDEST, WIDEST) if pairs > 1 else None
-    return Difference(mean, interval, pairs, UNDECIDED, p_value(changes), _shows(changes, mean, statements))
+    interval = mean_interval(Counter(changes), -width, width) if pairs > 1 else None
+    shows = min(_shows(changes, mean, statements), float(width))
+    return Difference(mean, interval, pairs, UNDECIDED, p_value(changes), shows, scale.name)
 
 
 def _shows(changes: Sequence[int], mean: float, statements: int) -> float:
@@ -131,4 +139,4 @@ def _shows(changes: Sequence[int], mean: float, statements: int) -> float:
 
     spread = math.sqrt((sum((change - mean) ** 2 for change in changes) + 1) / len(changes))
     z = NormalDist().inv_cdf(1 - FAMILY_ERROR / 2 / max(statements, 1)) + Z_FOR_80_PERCENT
-    return min(z * spread / math.sqrt(len(changes)), float(WIDEST))
+    return z * spread / math.sqrt(len(changes))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
+from flowkit.base.scale import FIVE, Scale, scale_named
 from flowkit.base.text import shown
 from flowkit.data.figures import Figures, Mean
 from flowkit.scores.comparison import WORSE, Comparison, Difference, lines_needed
 
-MARGIN = 0.25  # of a score; a fall below that is taken for none
+MARGIN = 0.25  # of a score from 1 to 5; a fall below that is taken for none
 Outcome = Literal["met", "missed", "cannot tell"]
 
 
@@ -71,12 +73,15 @@ class Gate:
         return [check.note for check in self.checks if check.note]
 
 
-def parse_thresholds(texts: Iterable[str], known: Collection[str]) -> list[Threshold]:
+def parse_thresholds(
+    texts: Iterable[str], known: Collection[str], scales: Mapping[str, Scale] = MappingProxyType({})
+) -> list[Threshold]:
     """Read texts such as "correctness=4". Raises ValueError for a bad one.
 
-    known: the names of the statements. A name may have a "=" itself: the last one counts.
+    known: the names of the statements. A name may have a "=" itself: the last one counts. scales: of the statements;
+    from 1 to 5 where none is given.
     """
-    return [_parse(text, known) for text in texts]
+    return [_parse(text, known, scales) for text in texts]
 
 
 def check_gate(
@@ -90,8 +95,10 @@ def check_gate(
 ) -> Gate:
     """Hold the figures of a run against the thresholds.
 
-    comparison: with a baseline, to be no worse than it in any statement; margin: a smaller fall is none.
-    missing: "worst" counts every missing score as 1, "skip" leaves it out. Where nothing is scored, nothing is met.
+    comparison: with a baseline, to be no worse than it in any statement; margin: a smaller fall is none, from 1 to 5;
+    on another scale it is as large a part of that.
+    missing: "worst" counts every missing score as the lowest, "skip" leaves it out. Where nothing is scored, nothing is
+    met.
     sure: the whole 95 % interval has to lie above a threshold, and not the mean alone.
     """
     kind, word = {"skip": ("mean", ""), "worst": ("lowest", "at worst ")}[missing]
@@ -99,18 +106,20 @@ def check_gate(
     return Gate((*checks, *(_against_baseline(comparison, margin) if comparison else ())))
 
 
-def _parse(text: str, known: Collection[str]) -> Threshold:
+def _parse(text: str, known: Collection[str], scales: Mapping[str, Scale]) -> Threshold:
     name, equals, number = text.rpartition("=")
     if not equals:
         raise ValueError(f"expected NAME=X such as correctness=4, got {shown(text)}")
     if name not in known:
         raise ValueError(f"no statement is called {shown(name)}; known are {', '.join(map(shown, known)) or 'none'}")
+    scale = scales.get(name, FIVE)
     try:
         at_least = float(number)
     except ValueError:
-        at_least = 0
-    if not 1 <= at_least <= 5:
-        raise ValueError(f"{shown(name)}: expected a number from 1 to 5, got {shown(number)}")
+        at_least = math.nan
+    if not scale.lowest <= at_least <= scale.highest:
+        expected = f"a number from {scale.lowest} to {scale.highest}"
+        raise ValueError(f"{shown(name)}: expected {expected}, got {shown(number)}")
     return Threshold(name, at_least)
 
 
@@ -144,7 +153,7 @@ def _interval_agrees(mean: Mean, threshold: Threshold, met: bool) -> tuple[bool,
 def _against_baseline(comparison: Comparison, margin: float) -> list[Check]:
     checks = []
     for name, difference in comparison.differences.items():
-        met, tells, found = _no_worse(difference, margin)
+        met, tells, found = _no_worse(difference, margin * scale_named(difference.scale).width / FIVE.width)
         line = f"{name}: {found}, {difference.pairs} pairs"
         checks.append(_check(f"{name} no worse than the baseline", line, met, tells))
     return checks or [_check("no worse than the baseline", "no statement of any line is in the baseline too", False)]

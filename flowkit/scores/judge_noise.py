@@ -14,8 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import accumulate
+from types import MappingProxyType
 
-from flowkit.base.scale import PASS_MARK, SCORES
+from flowkit.base.scale import FIVE, Scale
 from flowkit.data.figures import JudgeNoise
 from flowkit.data.records import Verdict
 
@@ -28,15 +29,21 @@ def pattern(verdict: Verdict | None) -> str | None:
     return "".join(map(str, given)) if len(given) > 1 else None
 
 
-def noise_of(statements: Mapping[str, Votes]) -> JudgeNoise | None:
-    """Return what the votes of all statements say together; None without any. Each statement has lines of its own."""
+def noise_of(statements: Mapping[str, Votes], scales: Mapping[str, Scale] = MappingProxyType({})) -> JudgeNoise | None:
+    """Return what the votes of all statements say together; None without any. Each statement has lines of its own.
+
+    scales: of the statements; from 1 to 5 where none is given. Variances count as shares of the scale's width.
+    """
+    scale = {name: scales.get(name, FIVE) for name in statements}
     verdicts = sum(votes.total() for votes in statements.values())
     if not verdicts:
         return None
-    flipped = sum(count for votes in statements.values() for each, count in votes.items() if _flips(each))
-    varied = [votes for votes in statements.values() if votes.total() > 1]
-    within = sum(count * _variance_of_median(each) for votes in varied for each, count in votes.items())
-    over_lines = sum(_variance_of(votes) * votes.total() for votes in varied)
+    flipped = sum(
+        count for name, votes in statements.items() for each, count in votes.items() if _flips(each, scale[name])
+    )
+    varied = [(votes, scale[name].width ** 2) for name, votes in statements.items() if votes.total() > 1]
+    within = sum(count * _variance_of_median(each) / unit for votes, unit in varied for each, count in votes.items())
+    over_lines = sum(_variance_of(votes) * votes.total() / unit for votes, unit in varied)
     return JudgeNoise(verdicts, flipped, min(within / over_lines, 1.0) if over_lines else None)
 
 
@@ -44,7 +51,7 @@ def told(noise: JudgeNoise) -> Iterable[str]:
     """Say it in a sentence."""
     said = (
         f"judge noise: in {noise.flipped} of {noise.verdicts} verdicts ({100 * noise.flipped / noise.verdicts:.0f} %) "
-        f"a vote lies on the other side of {PASS_MARK} than the median"
+        f"a vote lies on the other side of {FIVE.pass_mark} (or of pass) than the median"
     )
     if noise.share is not None:
         narrower = 1 - math.sqrt(1 - noise.share)
@@ -55,8 +62,8 @@ def told(noise: JudgeNoise) -> Iterable[str]:
     yield said
 
 
-def _flips(votes: str) -> bool:
-    return votes[0] < str(PASS_MARK) <= votes[-1]
+def _flips(votes: str, scale: Scale) -> bool:
+    return votes[0] < str(scale.pass_mark) <= votes[-1]
 
 
 def _median(votes: str) -> int:
@@ -74,9 +81,10 @@ def _variance_of(votes: Votes) -> float:
 def _variance_of_median(votes: str) -> float:
     """Return the variance of the median of as many votes, drawn from these with replacement, times m/(m-1)."""
     m, middle = len(votes), (len(votes) + 1) // 2
-    shares = accumulate(votes.count(str(score)) / m for score in SCORES)
+    scores = range(int(votes[0]), int(votes[-1]) + 1)
+    shares = accumulate(votes.count(str(score)) / m for score in scores)
     at_most = [sum(math.comb(m, k) * p**k * (1 - p) ** (m - k) for k in range(middle, m + 1)) for p in shares]
     chances = [now - before for now, before in zip(at_most, [0.0, *at_most], strict=False)]
-    mean = sum(score * chance for score, chance in zip(SCORES, chances, strict=True))
-    squares = sum((score - mean) ** 2 * chance for score, chance in zip(SCORES, chances, strict=True))
+    mean = sum(score * chance for score, chance in zip(scores, chances, strict=True))
+    squares = sum((score - mean) ** 2 * chance for score, chance in zip(scores, chances, strict=True))
     return squares * m / (m - 1)

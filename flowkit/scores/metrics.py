@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from flowkit.base.scale import PASS_MARK, SCORES, as_score
+from flowkit.base.scale import FIVE, Scale, scale_named
 from flowkit.data.figures import Mean, flat_means
 from flowkit.scores.intervals import mean_interval, share_interval
 
@@ -13,35 +13,39 @@ from flowkit.scores.intervals import mean_interval, share_interval
 class Tally:
     """How often each score was given. Tallies of shards add up to the tally of the whole, exactly and in any order.
 
-    counts: of the scores 1, 2, 3, 4 and 5.
+    counts: of each score of the scale, the lowest first.
     """
 
-    counts: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+    counts: tuple[int, ...] = (0,) * len(FIVE.scores)
     unscored: int = 0
+    scale: Scale = FIVE
 
     @classmethod
-    def of(cls, scores: Iterable[object]) -> "Tally":
-        """Count the scores; whatever is not an integer from 1 to 5 is unscored."""
-        seen = Counter(map(as_score, scores))
-        return cls((seen[1], seen[2], seen[3], seen[4], seen[5]), seen[None])
+    def of(cls, scores: Iterable[object], scale: Scale = FIVE) -> "Tally":
+        """Count the scores; whatever is not on the scale is unscored."""
+        seen = Counter(map(scale.as_score, scores))
+        return cls(tuple(seen[score] for score in scale.scores), seen[None], scale)
 
     def __add__(self, other: "Tally") -> "Tally":
-        a, b, c, d, e = map(int.__add__, self.counts, other.counts)
-        return Tally((a, b, c, d, e), self.unscored + other.unscored)
+        counts = tuple(mine + others for mine, others in zip(self.counts, other.counts, strict=True))
+        return Tally(counts, self.unscored + other.unscored, self.scale)
 
     def mean(self) -> Mean:
-        scored = sum(self.counts)
+        scale, scored = self.scale, sum(self.counts)
         lines = scored + self.unscored
-        total = sum(score * count for score, count in zip(SCORES, self.counts, strict=True))
+        seen: dict[float, int] = dict(zip(scale.scores, self.counts, strict=True))
+        total = sum(score * count for score, count in seen.items())
+        passed = sum(count for score, count in seen.items() if score >= scale.pass_mark)
         return Mean(
             mean=total / scored if scored else None,
             scored=scored,
             unscored=self.unscored,
-            share_4_up=sum(self.counts[PASS_MARK - 1 :]) / scored if scored else None,
-            lowest=(total + self.unscored) / lines if lines else None,
-            highest=(total + 5 * self.unscored) / lines if lines else None,
-            ci95=mean_interval(dict(zip(SCORES, self.counts, strict=True)), SCORES[0], SCORES[-1]),
-            share_ci95=share_interval(sum(self.counts[PASS_MARK - 1 :]), scored),
+            share_4_up=passed / scored if scored else None,
+            lowest=(total + scale.lowest * self.unscored) / lines if lines else None,
+            highest=(total + scale.highest * self.unscored) / lines if lines else None,
+            ci95=mean_interval(seen, scale.lowest, scale.highest),
+            share_ci95=share_interval(passed, scored),
+            scale=scale.name,
         )
 
 
@@ -52,30 +56,33 @@ def mean_of(scores: Iterable[int | None]) -> Mean:
 def tallies(line_results: Iterable[Mapping[str, object]], failed: Iterable[Collection[str]] = ()) -> dict[str, Tally]:
     """Tally each statement of the judged lines, in order of first appearance.
 
-    line_results: per line {statement: {"score": 1..5 or None, ...}}; anything else in place of the inner mapping is
-        unscored. A line without a statement does not count for it.
+    line_results: per line {statement: {"score": 1..5 or None, ...}}, or of a verdict's own "scale"; anything else in
+        place of the inner mapping is unscored. A line without a statement does not count for it.
     failed: the statements of each line that failed before it was judged; unscored, too.
     """
-    scores: defaultdict[str, list[object]] = defaultdict(list)
+    scores, scales = defaultdict[str, list[object]](list), dict[str, Scale]()
     for position, line in enumerate(line_results):
         if not isinstance(line, Mapping):
             kind = type(line).__name__
             raise TypeError(f"line_results[{position}] must be an object of statement to verdict, got {kind}")
         for name, result in line.items():
-            scores[name].append(result.get("score") if isinstance(result, Mapping) else None)
+            verdict = result if isinstance(result, Mapping) else {}
+            scores[name].append(verdict.get("score"))
+            if scale := verdict.get("scale"):
+                scales[name] = scale_named(str(scale))
     for names in failed:
         for name in names:
             scores[name].append(None)
-    return {name: Tally.of(given) for name, given in scores.items()}
+    return {name: Tally.of(given, scales.get(name, FIVE)) for name, given in scores.items()}
 
 
 def merged(shards: Iterable[Mapping[str, Tally]]) -> dict[str, Tally]:
     """Add up the tallies of shards, statement by statement."""
-    whole: defaultdict[str, Tally] = defaultdict(Tally)
+    whole = dict[str, Tally]()
     for shard in shards:
         for name, tally in shard.items():
-            whole[name] += tally
-    return dict(whole)
+            whole[name] = whole[name] + tally if name in whole else tally
+    return whole
 
 
 def per_statement(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
+from flowkit.base.scale import FIVE
 from flowkit.data.figures import Figures
 from flowkit.data.labels import Label, Sample
 from flowkit.data.records import Row
@@ -72,7 +73,7 @@ def _is_about(label: Label, row: Row, statement: str) -> bool:
 def _scores(rows: Sequence[Row], used: dict[tuple[int, str], list[Label]]) -> dict[str, _Scores]:
     statements = defaultdict[str, _Scores](_Scores)
     for row in filter(can_be_labelled, rows):
-        for name in row.statements:
+        for name in (name for name in row.statements if row.scale(name) is FIVE):
             scores, labels = statements[name], used.get((row.line, name))
             scores.everywhere.append(row.score(name))
             if labels:

@@ -46,7 +46,8 @@ class Rates:
         if row.answer is None:
             return None
         asked = [verdict for verdict in row.distinct_verdicts() if verdict.asks]
-        parts = [price(self.answers, row.tokens), *(price(self.verdicts, each.tokens) for each in asked)]
+        answer = [] if row.answered_from not in (None, "asked") else [price(self.answers, row.tokens)]
+        parts = [*answer, *(price(self.verdicts, each.tokens) for each in asked)]
         known = [part for part in parts if part is not None]
         return round(math.fsum(known), 9) if len(known) == len(parts) else None
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from heapq import heappush, heappushpop
 from itertools import zip_longest
 
+from flowkit.base.scale import FIVE
 from flowkit.data.labels import Sample, SampledPair
 from flowkit.data.records import Row
 
@@ -28,7 +29,8 @@ METHOD = (
 def draw(rows: Iterable[Row]) -> Sample:
     """Draw at most 200 pairs whose answer can be judged, about as many of each statement.
 
-    Of more than twenty statements, twenty are drawn, for fewer than ten labels tell nothing.
+    Of more than twenty statements, twenty are drawn, for fewer than ten labels tell nothing. Statements that pass or
+    fail are left out.
     """
     population, digest_of_all = Counter[str](), 0
     lowest: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)  # (-rank, line) of each statement, a heap
@@ -36,6 +38,8 @@ def draw(rows: Iterable[Row]) -> Sample:
         if not can_be_labelled(row):
             continue
         for name, text in row.statements.items():
+            if row.scale(name) is not FIVE:  # people label from 1 to 5
+                continue
             rank = _digest(row.line, row.question, row.answer, name, text)
             digest_of_all = (digest_of_all + rank) % 2**256
             population[name] += 1

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowkit.base.json_text import JsonObject
-from flowkit.data.figures import Endings, Figures, TokenSums
-from flowkit.data.records import Row, Tokens
+from flowkit.base.scale import FIVE, Scale, scale_named
+from flowkit.data.checklist import as_text
+from flowkit.data.figures import COUNTS, Endings, Figures, Group, TokenSums
+from flowkit.data.records import Row, Times, Tokens
 from flowkit.scores import judge_noise, metrics
 from flowkit.scores.metrics import Tally
 from flowkit.scores.times import lengths, percentiles
+from flowkit.scores.weighted import Ends, ends_of, weighted_mean
 
 NANO = 10**9  # costs are added as whole numbers, which give the same sum in any order
 ENOUGH_TO_DOUBT = 10  # verdicts, all with the same score
@@ -26,6 +29,8 @@ class Sums:
     answers; judge_tokens: of the verdicts. costs: lines whose cost is known, and nano_usd of them together.
     times: by kind, how often each length was seen (see `lengths`).
     votes: by statement, how often each pattern of votes was seen (see `judge_noise.pattern`).
+    weighted: how often each weighted score of a line was seen (see `weighted.ends_of`).
+    groups: the sums of the rows with each value of a column, as text.
     """
 
     tallies: dict[str, Tally] = field(default_factory=dict)
@@ -36,11 +41,26 @@ class Sums:
     costs: Counter[str] = field(default_factory=Counter)
     times: dict[str, Counter[float]] = field(default_factory=dict)
     votes: dict[str, Counter[str]] = field(default_factory=dict)
+    weighted: Counter[Ends] = field(default_factory=Counter)
+    groups: dict[str, Sums] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rows: Iterable[Row]) -> Sums:
-        """Sum up rows; a statement without a verdict counts in the bounds of its mean."""
-        sums, scores, timings = cls(), defaultdict[str, list[int | None]](list), []
+    def of(cls, rows: Iterable[Row], by: str | None = None) -> Sums:
+        """Sum up rows; a statement without a verdict counts in the bounds of its mean.
+
+        by: a column to group the rows by, too.
+        """
+        if by is None:
+            return cls._of(rows)
+        groups, rows = defaultdict[str, list[Row]](list), list(rows)
+        for row in rows:
+            groups[as_text(row.extra.get(by)) or ""].append(row)
+        return replace(cls._of(rows), groups={value: cls._of(found) for value, found in groups.items()})
+
+    @classmethod
+    def _of(cls, rows: Iterable[Row]) -> Sums:
+        sums, scores, timings = cls(), defaultdict[str, list[int | None]](list), list[Times]()
+        scales = dict[str, Scale]()
         for row in rows:
             answered, finished = int(row.answer is not None), int(row.error is None)  # an empty Counter keeps a bool
             sums.lines.update(total=1, answered=answered, judged=finished, failed=1 - finished)
@@ -51,13 +71,16 @@ class Sums:
                 _count(sums.judge_tokens, verdict.tokens)
             if row.cost_usd is not None:
                 sums.costs.update(lines=1, nano_usd=round(row.cost_usd * NANO))
+            if (ends := ends_of(row)) is not None:
+                sums.weighted[ends] += 1
             if row.timing:
                 timings.append(row.timing)
             for name in dict.fromkeys([*row.statements, *(row.verdicts or {})]):
                 scores[name].append(row.score(name))
+                scales.setdefault(name, row.scale(name))
                 if votes := judge_noise.pattern((row.verdicts or {}).get(name)):
                     sums.votes.setdefault(name, Counter())[votes] += 1
-        sums.tallies = {name: Tally.of(given) for name, given in scores.items()}
+        sums.tallies = {name: Tally.of(given, scales[name]) for name, given in scores.items()}
         sums.times = lengths(timings)
         return sums
 
@@ -73,11 +96,15 @@ class Sums:
             self.times.setdefault(kind, Counter()).update(seen)
         for name, votes in other.votes.items():
             self.votes.setdefault(name, Counter()).update(votes)
+        self.weighted.update(other.weighted)
+        for value, sums in other.groups.items():
+            self.groups.setdefault(value, Sums()).add(sums)
 
-    def figures(self, names: Iterable[str] = ()) -> Figures:
-        """Return the figures. names: of statements, in the order to keep, as far as they matter."""
+    def figures(self, names: Iterable[str] = (), by: str | None = None) -> Figures:
+        """Return the figures. names: of statements, in the order to keep, as far as they matter. by: see `of`."""
         ordered = [name for name in dict.fromkeys([*names, *self.tallies]) if name in self.tallies]
-        lines, noise = self.lines, judge_noise.noise_of(self.votes)
+        lines, scales = self.lines, {name: tally.scale for name, tally in self.tallies.items()}
+        noise = judge_noise.noise_of(self.votes, scales)
         return Figures(
             statements={name: self.tallies[name].mean() for name in ordered},
             total=lines["total"],
@@ -91,10 +118,22 @@ class Sums:
             endings=Endings(**{kind: self.endings[kind] for kind in ("cut", "filtered", "refused", "empty")}),
             notes=(*self._notes(), *(judge_noise.told(noise) if noise else ())),
             noise=noise,
+            weighted_average=weighted_mean(self.weighted),
+            by=by,
+            groups={value: sums.group(ordered) for value, sums in sorted(self.groups.items())},
+        )
+
+    def group(self, names: Iterable[str]) -> Group:
+        """Return the same as the figures of a group, as far as a group has them."""
+        return Group(
+            **{kind: self.lines[kind] for kind in COUNTS},
+            statements={name: self.tallies[name].mean() for name in names if name in self.tallies},
+            weighted_average=weighted_mean(self.weighted),
         )
 
     def _notes(self) -> Iterable[str]:
-        counts = [sum(column) for column in zip(*(tally.counts for tally in self.tallies.values()), strict=True)]
+        found = [tally.counts for tally in self.tallies.values() if tally.scale is FIVE]
+        counts = [sum(column) for column in zip(*found, strict=True)]
         if sum(counts) >= ENOUGH_TO_DOUBT and sum(count > 0 for count in counts) == 1:
             score = 1 + next(i for i, count in enumerate(counts) if count)
             yield f"the judge gave {score} to all {sum(counts)} statements it scored: does it tell answers apart?"
@@ -102,7 +141,7 @@ class Sums:
     def as_dict(self) -> JsonObject:
         """Return the same as plain JSON values."""
         return {
-            "tallies": {name: [*tally.counts, tally.unscored] for name, tally in self.tallies.items()},
+            "tallies": {name: [each.scale.name, *each.counts, each.unscored] for name, each in self.tallies.items()},
             "lines": dict(self.lines),
             "endings": dict(self.endings),
             "tokens": dict(self.tokens),
@@ -110,16 +149,24 @@ class Sums:
             "costs": dict(self.costs),
             "times": {kind: list(seen.items()) for kind, seen in self.times.items()},
             "votes": {name: dict(votes) for name, votes in self.votes.items()},
+            "weighted": [[*ends, count] for ends, count in self.weighted.items()],
+            "groups": {value: sums.as_dict() for value, sums in self.groups.items()},
         }
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Sums:
         """Read what `as_dict` gave."""
-        tallies = {name: Tally((a, b, c, d, e), rest) for name, (a, b, c, d, e, rest) in found["tallies"].items()}
+        tallies = {
+            name: Tally(tuple(counts), rest, scale_named(scale))
+            for name, (scale, *counts, rest) in found["tallies"].items()
+        }
         times = {kind: Counter(dict(map(tuple, seen))) for kind, seen in found["times"].items()}
         counts = ("lines", "endings", "tokens", "judge_tokens", "costs")
         votes = {name: Counter(seen) for name, seen in found["votes"].items()}
-        return cls(tallies, times=times, votes=votes, **{kind: Counter(found[kind]) for kind in counts})
+        weighted = Counter({(low, high): count for low, high, count in found["weighted"]})
+        groups = {value: cls.from_dict(each) for value, each in found["groups"].items()}
+        counted = {kind: Counter(found[kind]) for kind in counts}
+        return cls(tallies, times=times, votes=votes, weighted=weighted, groups=groups, **counted)
 
 
 def _count(sums: Counter[str], tokens: Tokens | None) -> None:
@@ -127,6 +174,6 @@ def _count(sums: Counter[str], tokens: Tokens | None) -> None:
         sums.update(prompt=tokens.prompt or 0, completion=tokens.completion or 0)
 
 
-def sum_up(rows: Iterable[Row]) -> Figures:
-    """Return the figures of a run's rows."""
-    return Sums.of(rows).figures()
+def sum_up(rows: Iterable[Row], by: str | None = None) -> Figures:
+    """Return the figures of a run's rows. by: a column to group them by."""
+    return Sums.of(rows, by).figures(by=by)

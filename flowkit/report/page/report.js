@@ -3,6 +3,7 @@
 
 const PAGE = 200; // rows added at a time
 const state = { by: "", down: false, text: "", only: "all", shown: PAGE };
+let scales = {}; // of the statements: pass_mark, and by score how it is shown and coloured
 const element = (id) => document.getElementById(id);
 
 function make(tag, properties = {}, ...children) {
@@ -20,25 +21,26 @@ async function unpacked(text) {
   return JSON.parse(await new Response(stream).text());
 }
 
-// What a line says of a statement: 1 to 5, null where the judge gave no score, undefined where nothing was judged.
+// What a line says of a statement: a score of its scale, null where the judge gave no score, undefined where nothing was judged.
 const score = (row, name) => row.verdicts?.[name]?.score;
 const before = (row, name) => row.before?.verdicts?.[name]?.score;
 
 function change(row, name) {
   const [now, then] = [score(row, name), before(row, name)];
-  return now && then ? now - then : null;
+  return Number.isInteger(now) && Number.isInteger(then) ? now - then : null;
 }
 
 const changes = (row) => Object.keys(row.statements).map((name) => change(row, name)).filter((each) => each !== null);
 const largest = (row) => Math.max(0, ...changes(row).map(Math.abs));
 const unscored = (row) => row.verdicts !== null && Object.values(row.verdicts).some((verdict) => verdict.score === null);
-const scoredBelow4 = (row) => Object.keys(row.statements).some((name) => score(row, name) < 4 && score(row, name));
+const fails = (row, name) => Number.isInteger(score(row, name)) && score(row, name) < scales[name].pass_mark;
+const scoredLow = (row) => Object.keys(row.statements).some((name) => fails(row, name));
 
 const FILTERS = {
   all: ["all lines", () => true],
   failed: ["failed", (row) => row.error !== null],
   unscored: ["with a missing score", unscored],
-  low: ["with a score below 4", scoredBelow4],
+  low: ["with a score below 4, or a fail", scoredLow],
 };
 const FILTERS_COMPARED = {
   changed: ["changed", (row) => largest(row) > 0],
@@ -54,6 +56,10 @@ function columns(data) {
     { id: "line", title: "line", value: (row) => row.line, show: lineCell },
     { id: "question", title: "question", value: (row) => row.question, show: (row) => textCell(row.question) },
     { id: "answer", title: "answer", value: (row) => row.error ?? row.answer, show: answerCell },
+    ...(data.by === null ? [] : [{
+      id: "by", title: data.by, value: (row) => String(row.extra?.[data.by] ?? ""),
+      show: (row) => textCell(String(row.extra?.[data.by] ?? "")),
+    }]),
     ...data.statements.map((name) => ({
       id: `score ${name}`, title: name, name: true,
       value: (row) => (data.compared ? change(row, name) : null) ?? score(row, name) ?? null,
@@ -91,8 +97,9 @@ function scoreCell(row, name, compared) {
   const now = score(row, name);
   if (now === undefined) return make("td", { class: "score" }, "–");
   const difference = compared ? change(row, name) : null;
-  const text = difference ? `${before(row, name)} → ${now}` : String(now ?? "?");
-  return make("td", { class: "score" }, make("b", { class: now === null ? "none" : `s${now}` }, text));
+  const { shown, colours } = scales[name];
+  const text = difference ? `${shown[before(row, name)] ?? before(row, name)} → ${shown[now]}` : shown[now] ?? "?";
+  return make("td", { class: "score" }, make("b", { class: now === null ? "none" : `s${colours[now]}` }, text));
 }
 
 function section(title, ...content) {
@@ -117,7 +124,7 @@ function verdicts(row, compared) {
     return make("tr", {},
       make("th", { scope: "row" }, `${name}: ${statement}`),
       scoreCell(row, name, false),
-      compared ? make("td", { class: "score" }, String(earlier ? earlier.score ?? "?" : "–")) : null,
+      compared ? make("td", { class: "score" }, earlier ? scales[name].shown[earlier.score] ?? earlier.score ?? "?" : "–") : null,
       make("td", {}, make("pre", {}, (verdict?.explanation ?? "not judged") + votes),
         verdict?.raw ? make("pre", { class: "role" }, `The judge wrote: ${verdict.raw}`) : null,
         earlier ? make("pre", { class: "role" }, `Before: ${earlier.explanation ?? ""}`) : null));
@@ -136,16 +143,20 @@ function timing({ timing, tokens, cost_usd: cost }) {
     `${tokens.prompt ?? "?"} tokens in, ${tokens.completion ?? "?"} out, ${counted}.${costs}`);
 }
 
+const columnsOf = (row) => Object.entries(row.extra).map(([column, value]) => `${column}: ${value ?? ""}`).join("\n");
+
 function details(row, data, width) {
   const ending = ENDINGS[row.ending] ?? "";
+  const given = [undefined, "asked"].includes(row.answered_from) ? "" : `, from ${row.answered_from}`;
   const content = make("div", {},
     ...(row.error ? section("Error", make("pre", { class: "error" }, row.error)) : []),
     ...(row.chat_history?.length ? section("History", messages(row)) : []),
     ...section("Question", make("pre", {}, row.question)),
     ...(row.reference ? section("Reference", make("pre", {}, row.reference)) : []),
-    ...(row.answer === null ? [] : section(`Answer${ending}`, make("pre", {}, row.answer))),
+    ...(row.answer === null ? [] : section(`Answer${ending}${given}`, make("pre", {}, row.answer))),
     ...(row.before?.answer && row.before.answer !== row.answer ? section("Answer before", make("pre", {}, row.before.answer)) : []),
     ...(Object.keys(row.statements).length ? section("Verdicts", verdicts(row, data.compared)) : []),
+    ...(row.extra ? section("Columns", make("pre", {}, columnsOf(row))) : []),
     ...(row.timing ? section("Time and tokens", timing(row)) : []));
   return make("tr", { class: "more" }, make("td", { colspan: width }, content));
 }
@@ -177,6 +188,7 @@ function heading(column, redraw) {
 }
 
 function start(data) {
+  scales = data.scales;
   const shownColumns = columns(data);
   const [head, body] = [element("grid").tHead, element("grid").tBodies[0]];
 
