@@ -412,8 +412,7 @@ def test_a_template_that_changes_or_reads_a_text_is_refused(change: str, tmp_pat
     with pytest.raises(ValueError, match=r"^of a test: the template changes or reads an input's text") as raised:
         prompt.messages(question="my secret", chat_history=[user("my secret")])
     assert "secret" not in str(raised.value)
-    if "block" not in change and "filter" not in change:  # there the text has been printed already
-        assert f"(line 12: {change})" in str(raised.value)
+    assert str(raised.value).endswith(f"(line 12: {change})")
 
 
 def test_the_line_of_a_refused_filter_is_the_files(tmp_path: Path) -> None:

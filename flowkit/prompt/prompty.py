@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from jinja2 import Template, TemplateSyntaxError
 from jinja2.filters import FILTERS
 from jinja2.meta import find_undeclared_variables
+from jinja2.nodes import Filter
 from jinja2.sandbox import SandboxedEnvironment
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -121,24 +122,25 @@ class Prompt:
         hidden = {name: texts.hide(given[name]) for name in self.inputs}
         try:
             rendered = _compiled(self.template).render(**hidden)
+            head, *rest = ROLE_LINE.split(rendered if rendered.endswith("\n") else rendered + "\n")
+            if head.strip():
+                raise ValueError(f"{self.name}: the prompt must begin with a role line such as system:")
+            return [
+                {"role": role.lower(), "content": texts.show(content.strip())}
+                for role, content in zip(rest[::2], rest[1::2], strict=True)
+            ]
         except _MisuseError as error:
-            raise ValueError(f"{error}{self._line_of(error)}") from None
-        head, *rest = ROLE_LINE.split(rendered if rendered.endswith("\n") else rendered + "\n")
-        if head.strip():
-            raise ValueError(f"{self.name}: the prompt must begin with a role line such as system:")
-        roles, contents = rest[::2], rest[1::2]
-        return [
-            {"role": role.lower(), "content": texts.show(content.strip())}
-            for role, content in zip(roles, contents, strict=True)
-        ]
+            raise ValueError(f"{error} ({', or '.join(self._lines_of(error))})") from None
 
-    def _line_of(self, error: Exception) -> str:
-        """Say which line of the file misuses a text."""
+    def _lines_of(self, error: Exception) -> list[str]:
+        """Return the line of the file that misuses a text; those of all filters where that is seen too late to tell."""
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == TEMPLATE_NAME]
-        if not frames or not (number := frames[-1].lineno):
-            return ""
-        line = self.template.splitlines()[number - 1]
-        return f" (line {self.first_line + number - 1}: {line.strip()[:80]})"
+        filters = _environment().parse(self.template).find_all(Filter)
+        numbers = (
+            [frames[-1].lineno or 1] if frames else sorted({each.lineno for each in filters if each.name != "trim"})
+        )
+        lines = self.template.splitlines()
+        return [f"line {self.first_line + number - 1}: {lines[number - 1].strip()[:80]}" for number in numbers]
 
 
 class _MisuseError(ValueError):
