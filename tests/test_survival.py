@@ -47,7 +47,7 @@ def test_an_interrupted_run_is_completed_by_asking_only_for_what_is_missing(
     sent_s = time.monotonic()
     printed, _ = running.communicate(timeout=60)
     if number == signal.SIGINT:
-        assert time.monotonic() - sent_s < 5
+        assert time.monotonic() - sent_s < 30  # it waits for no answer; a busy machine may take its time to write
         assert running.returncode in (3, 0)
         engine = "" if desk.engine == "local" else " --engine promptflow"
         assert running.returncode == 0 or printed.rstrip().endswith(f"--resume out --concurrency 4{engine}")
