@@ -99,6 +99,8 @@ class Load:
 class Conversation(asyncio.Protocol):
     """One connection: an answer per POST; per GET the server's load since the last GET."""
 
+    gap_s = GAP_S  # between two chunks
+
     def __init__(self, load: Load) -> None:
         self.load = load
 
@@ -142,7 +144,7 @@ class Conversation(asyncio.Protocol):
     def send_first(self) -> None:
         """Send the first chunk, and with it how long that took."""
         self.transport.write(FIRST % int((self.loop.time() - self.asked_s) * 1e6))
-        self.timer = self.loop.call_at(self.asked_s + FIRST_S + GAP_S, self.send_next, 1)
+        self.timer = self.loop.call_at(self.asked_s + FIRST_S + self.gap_s, self.send_next, 1)
 
     def send_next(self, position: int) -> None:
         """Send a chunk at its own time, however late the one before was."""
@@ -150,7 +152,7 @@ class Conversation(asyncio.Protocol):
             self.send_last(self.last)
         else:
             self.transport.write(NEXT)
-            due_s = self.asked_s + FIRST_S + (position + 1) * GAP_S
+            due_s = self.asked_s + FIRST_S + (position + 1) * self.gap_s
             self.timer = self.loop.call_at(due_s, self.send_next, position + 1)
 
     def send_last(self, text: bytes) -> None:
