@@ -1,5 +1,6 @@
 # make tutorial: set up and run the tutorial's batch · make test: what CI runs · make check: the fast part, while editing
 # make test-long: the longest · make test-ray: on clusters · make test-viewer: traces in Phoenix · make test-azure: Azure's evaluate
+# make test-llm: with a real language model · make chat-llm: talk to it
 SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON ?= python3
@@ -15,20 +16,20 @@ endef
 # A program beside ours, whose packages would not go with ours, in a virtual environment of its own.
 define install-beside
 	$(PYTHON) -m venv .venv/$(1)
-	UV_SYSTEM_CERTS=1 $(BIN)/uv pip install --quiet --python .venv/$(1) --requirement tests/requirements-$(1).txt || \
-	.venv/$(1)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/requirements-$(1).txt
+	UV_SYSTEM_CERTS=1 $(BIN)/uv pip install --quiet --python .venv/$(1) $(2) --requirement tests/requirements-$(1).txt || \
+	.venv/$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2) --requirement tests/requirements-$(1).txt
 endef
 
 # The files that take longest go first, so that no process is left alone with one of them at the end.
 LONGEST := tests/test_readme.py tests/test_install.py tests/test_survival.py tests/test_repairs.py
 
-.PHONY: tutorial test test-long test-ray test-viewer test-azure check bench bench-ray clean
+.PHONY: tutorial test test-long test-ray test-viewer test-azure test-llm chat-llm check bench bench-ray clean
 
 tutorial: .venv/installed
 	$(BIN)/python batch.py --data data.jsonl --engine promptflow
 
 # What is tested with packages of its own has a target of its own.
-HERE := not ray and not viewer and not azure
+HERE := not ray and not viewer and not azure and not llm
 test: TESTS := -m "not long and $(HERE)" -n 4 --no-loadscope-reorder $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/test_*.py))
 check: TESTS := -m "not slow and $(HERE)" -n 2 --hypothesis-profile quick
 test: tutorial
@@ -52,6 +53,12 @@ test-viewer: .venv/installed-viewer
 test-azure: .venv/installed-azure
 	$(BIN)/python -m pytest -m azure tests/test_azure.py
 
+test-llm: .venv/installed-dev .venv/installed-llm
+	$(BIN)/python -m pytest -m llm tests/test_real_model.py
+
+chat-llm: .venv/installed .venv/installed-llm
+	.venv/llm/bin/python tests/real_model.py $(BIN)/python flow.py
+
 bench-ray: .venv/installed-ray
 	$(BIN)/python -m benchmarks.cluster_runs
 
@@ -60,6 +67,7 @@ bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.batch_runs
 	$(BIN)/python -m benchmarks.limits
 	$(BIN)/python -m benchmarks.traces
+	$(BIN)/python -m benchmarks.serving
 
 .venv/installed: requirements.txt
 	$(PYTHON) -m venv .venv
@@ -76,6 +84,10 @@ bench: .venv/installed-dev
 
 .venv/installed-viewer .venv/installed-azure: .venv/installed-%: tests/requirements-%.txt .venv/installed-dev
 	$(call install-beside,$*)
+	touch $@
+
+.venv/installed-llm: tests/requirements-llm.txt .venv/installed
+	$(call install-beside,llm,--no-deps)
 	touch $@
 
 clean:
