@@ -23,7 +23,7 @@ endef
 # The files that take longest go first, so that no process is left alone with one of them at the end.
 LONGEST := tests/test_readme.py tests/test_install.py tests/test_survival.py tests/test_repairs.py
 
-.PHONY: tutorial test test-long test-ray test-viewer test-azure test-llm chat-llm check bench bench-ray clean
+.PHONY: tutorial test test-long test-ray test-viewer test-azure test-llm chat-llm check bench bench-peers bench-ray clean
 
 tutorial: .venv/installed
 	$(BIN)/python batch.py --data data.jsonl --engine promptflow
@@ -59,6 +59,10 @@ test-llm: .venv/installed-dev .venv/installed-llm
 chat-llm: .venv/installed .venv/installed-llm
 	.venv/llm/bin/python tests/real_model.py $(BIN)/python flow.py
 
+bench-peers: .venv/installed-dev
+	$(BIN)/python -m benchmarks.peer_table
+	$(BIN)/python -m benchmarks.peer_runs
+
 bench-ray: .venv/installed-ray
 	$(BIN)/python -m benchmarks.cluster_runs
 
@@ -91,4 +95,4 @@ bench: .venv/installed-dev
 	touch $@
 
 clean:
-	rm -rf .venv out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .bench out .mypy_cache .pytest_cache .ruff_cache .hypothesis

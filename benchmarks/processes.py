@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -30,13 +30,15 @@ SETTINGS = ("OPENAI_", "AZURE_OPENAI_", "MODEL_", "JUDGE_", "PF_")
 class Finished:
     """What a process printed, and what it took from its start to its end, with the processes that it started.
 
-    peak_mb: of all at one time, memory that they share counted once; 0 where nobody looked.
+    peak_mb: of all at one time, memory that they share counted once; 0 where nobody looked. complaints: on stderr.
     """
 
     printed: str
     wall_s: float
     cpu_s: float
     peak_mb: float
+    code: int = 0
+    complaints: str = ""
 
 
 @contextmanager
@@ -83,9 +85,19 @@ def finished_python(
     environment: dict[str, str], *arguments: str, folder: Path = PROJECT, look_every_s: float | None = None
 ) -> Finished:
     """Run a fresh Python in `folder`, and look at its memory now and then. Raises as `run_python` does."""
+    done = finished([sys.executable, *arguments], environment, folder, look_every_s)
+    if done.code != 0:
+        raise RuntimeError(f"python {' '.join(arguments)} failed:\n{done.complaints[-2000:]}")
+    return done
+
+
+def finished(
+    command: Sequence[str], environment: dict[str, str], folder: Path, look_every_s: float | None = None
+) -> Finished:
+    """Run a program in `folder`, whatever its exit code, and look at its memory now and then."""
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     cpu_s, start_s, peak_mb = _cpu_of_children_s(), time.perf_counter(), 0.0
-    with subprocess.Popen([sys.executable, *arguments], env=environment, cwd=folder, **pipes) as running:
+    with subprocess.Popen(command, env=environment, cwd=folder, **pipes) as running:
         try:
             while True:
                 with suppress(subprocess.TimeoutExpired):
@@ -95,9 +107,7 @@ def finished_python(
         finally:
             running.kill()
     wall_s = time.perf_counter() - start_s
-    if running.returncode != 0:
-        raise RuntimeError(f"python {' '.join(arguments)} failed:\n{complaints[-2000:]}")
-    return Finished(printed, wall_s, _cpu_of_children_s() - cpu_s, peak_mb)
+    return Finished(printed, wall_s, _cpu_of_children_s() - cpu_s, peak_mb, running.returncode, complaints)
 
 
 def _cpu_of_children_s() -> float:

@@ -31,11 +31,11 @@ def _chunk(**fields: Any) -> bytes:
     return f"{len(event):x}\r\n".encode() + event + b"\r\n"
 
 
-def _delta(finish_reason: str | None = None, **delta: str) -> bytes:
-    return _chunk(choices=[{"index": 0, "delta": delta, "finish_reason": finish_reason}])
+def delta(finish_reason: str | None = None, **fields: str) -> bytes:
+    return _chunk(choices=[{"index": 0, "delta": fields, "finish_reason": finish_reason}])
 
 
-def _whole(content: Any) -> bytes:
+def whole(content: Any) -> bytes:
     """Return a reply that is read at once."""
     body = json.dumps(content).encode()
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
@@ -43,14 +43,14 @@ def _whole(content: Any) -> bytes:
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 # The first text is how long the server took, in microseconds: who times the whole can subtract it.
-FIRST = HEAD + _delta(role="assistant", content="") + _delta(content="_" * 8).replace(b"_" * 8, b"%08d")
-NEXT = _delta(content=PIECE)
+FIRST = HEAD + delta(role="assistant", content="") + delta(content="_" * 8).replace(b"_" * 8, b"%08d")
+NEXT = delta(content=PIECE)
 USAGE = _chunk(choices=[], usage={"prompt_tokens": 40, "completion_tokens": 60, "total_tokens": 100})
 END = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
-LAST = NEXT + _delta(finish_reason="stop") + END
-LAST_WITH_USAGE = NEXT + _delta(finish_reason="stop") + USAGE + END
+LAST = NEXT + delta(finish_reason="stop") + END
+LAST_WITH_USAGE = NEXT + delta(finish_reason="stop") + USAGE + END
 SAID = {"role": "assistant", "content": json.dumps(VERDICT)}
-JUDGED = _whole(
+JUDGED = whole(
     {
         "id": "chatcmpl-1",
         "object": "chat.completion",
@@ -121,7 +121,7 @@ class Conversation(asyncio.Protocol):
             return
         self.received = b""
         if head.startswith(b"GET"):
-            self.transport.write(_whole(self.told()))
+            self.transport.write(whole(self.told()))
             return
         if not self.admits():
             return
