@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import re
 import sys
 import tempfile
@@ -76,8 +77,9 @@ def kept() -> dict[str, Any]:
 
 
 def keep(part: str, found: Any) -> None:
-    """Keep a part."""
-    SAMPLES.write_text(json.dumps({**kept(), part: found}))
+    """Keep a part, and how busy the machine was in the last quarter of an hour."""
+    loads = {**kept().get("loads", {}), part: os.getloadavg()[2]}
+    SAMPLES.write_text(json.dumps({**kept(), part: found, "loads": loads}))
 
 
 def measure(size: int, rounds: int) -> dict[str, list[Sample]]:
