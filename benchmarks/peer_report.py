@@ -16,8 +16,8 @@ Sample = dict[str, float]
 Row = dict[str, Any]
 LOSES = """### Where we lose
 
-- **Small runs start later.** With three lines `batch.py` takes 1.3 to 1.6 times as long as the bare client: it reads the
-  vocabulary, checks the data, and writes rows, figures and page. autoevals is faster with three lines and with 200.
+- **Small runs start later.** With three lines `batch.py` takes 1.3 to 1.6 times as long as the bare client: it reads
+  the vocabulary, checks the data, and writes rows, figures and page. autoevals is faster with three lines and with 200.
 - **Memory.** 140 MB with 200 lines, where a small script with openai's client takes 58, autoevals 62, openevals 79 and
   pydantic-evals 98.
 - **CPU.** With three lines 1.6 times the bare client's and more than autoevals', with 200 lines 1.2 times the bare

@@ -182,7 +182,7 @@ Load of the machine meanwhile, this benchmark included: {os.getloadavg()[2]:.1f}
 One process of uvicorn streams {STREAMS:,} answers at the same time, as server-sent events. The model and the clients
 are processes of their own on the same cores. An answer has {CHUNKS} chunks, {GAP_S} s apart. bare: a Starlette endpoint
 around openai's client over aiohttp. ours: the README's endpoint, which also fits the history into a budget of tokens.
-Medians of {rounds} rounds, each with a fresh web server; in brackets the ratio's lowest and highest round.
+Rounds: {rounds}, each with a fresh web server; medians, and in brackets the ratio's lowest and highest round.
 
 {tables}
 
