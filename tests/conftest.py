@@ -35,9 +35,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set the environment before anything imports promptflow, which reads it then."""
     if PROMPTFLOW:  # it defines its schemas the old way
         config.addinivalue_line("filterwarnings", "ignore::marshmallow.warnings.RemovedInMarshmallow4Warning")
-    hypothesis.settings.register_profile("whole", deadline=None)  # a machine may be busy
-    hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)  # make check
-    hypothesis.settings.load_profile(config.getoption("--hypothesis-profile") or "whole")
+    for name, texts in {"quick": 20, "usual": 50}.items():  # for make check, for make test
+        hypothesis.settings.register_profile(name, deadline=None, max_examples=texts)  # a machine may be busy
+    hypothesis.settings.load_profile(config.getoption("--hypothesis-profile") or "usual")
     for name in [name for name in os.environ if name.startswith(CONFIGURED)]:
         del os.environ[name]
     os.environ.update(new_home(Path(tempfile.mkdtemp(prefix="flow-tests-"))))

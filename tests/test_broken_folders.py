@@ -35,7 +35,7 @@ def make_broken_link(path: Path) -> None:
 def test_an_out_that_is_no_folder_is_bad_input_and_nothing_is_sent(desk: Desk, make: object, says: str) -> None:
     assert callable(make)
     make(desk.folder / "out")
-    code, printed = desk.run("--quiet")
+    code, printed = desk.run_here("--quiet")
     assert (code, desk.server.requests) == (2, [])
     assert printed.strip().endswith(f"{says}; name another --out")
     assert "Traceback" not in printed
@@ -44,7 +44,7 @@ def test_an_out_that_is_no_folder_is_bad_input_and_nothing_is_sent(desk: Desk, m
 @pytest.mark.parametrize("name", ["report.html", "metrics.json", "details.jsonl"])
 def test_a_result_that_cannot_be_written_is_named_and_costs_nothing_to_write_elsewhere(desk: Desk, name: str) -> None:
     (desk.folder / "out" / name).mkdir(parents=True)
-    code, printed = desk.run("--quiet")
+    code, printed = desk.run_here("--quiet")
     assert code == 3
     assert f"out/{name}" in printed
     assert "Is a directory" in printed
@@ -52,12 +52,12 @@ def test_a_result_that_cannot_be_written_is_named_and_costs_nothing_to_write_els
     assert not list((desk.folder / "out").glob("*unfinished*"))
     asked = len(desk.server.requests)
     (desk.folder / "out" / name).rmdir()
-    assert desk.run("--quiet", "--resume", "out")[0] == 0
+    assert desk.run_here("--quiet", "--resume", "out")[0] == 0
     assert len(desk.server.requests) == asked
 
 
 def test_an_impossible_junit_report_does_not_hide_the_results(desk: Desk) -> None:
-    code, printed = desk.run("--quiet", "--junit", "/proc/none/junit.xml")
+    code, printed = desk.run_here("--quiet", "--junit", "/proc/none/junit.xml")
     assert code == 3
     assert "3 lines: 3 answered, 3 judged, 0 failed" in printed
     assert "/proc/none" in printed
@@ -78,7 +78,7 @@ def test_promptflow_without_a_home_is_told_before_anything_is_sent(desk: Desk) -
     code, printed = desk.run("--quiet", "--engine", "promptflow")
     assert (code, desk.server.requests) == (2, [])
     assert "/proc/none: promptflow needs this folder and cannot write there" in printed
-    assert desk.run("--quiet")[0] == 0
+    assert desk.run_here("--quiet")[0] == 0
 
 
 @pytest.mark.promptflow

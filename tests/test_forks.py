@@ -15,7 +15,7 @@ from tests import programs
 from tests.chat_server import Act, Answer, chat_server
 from tests.notebook import copy_of_project
 
-pytestmark = [pytest.mark.slow, pytest.mark.promptflow]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.promptflow]
 
 CONNECTION = """
 import sys

@@ -33,16 +33,8 @@ TOOLS = ("ruff", "mypy", "import-linter", "types-")  # no test of the fast part 
 TOP_LEVEL = {"flowkit", "offline_model", "flow.py", "check_list.py", "batch.py", "paths.py"}
 PROMPTS = {"chat.prompty", "eval_checklist.prompty"}
 # All fast tests together take a minute of CPU; the modules that are not named here are imported only. The named ones
-# ask, judge, read templates, count, trace or report: what promptflow once did, or stood beside.
-NEAR_PROMPTFLOW = (
-    "test_flow",
-    "test_judge",
-    "test_model",
-    "test_prompty",
-    "test_tracing",
-    "test_report",
-    "test_journal",
-)
+# ask, trace and keep: what promptflow once did, or stood beside.
+NEAR_PROMPTFLOW = ("test_flow", "test_tracing", "test_journal", "test_engines")
 
 USE = """
 import asyncio, json, sys
@@ -225,6 +217,8 @@ def test_without_promptflow_a_connection_of_its_is_refused_with_what_to_do(insta
 @pytest.mark.slow
 def test_without_promptflow_the_fast_tests_pass(installed: Installed) -> None:
     chosen = ("-m", "not slow and not ray", "-k", " or ".join(NEAR_PROMPTFLOW))
-    printed = installed.run("python", "-m", "pytest", "-x", "-p", "no:cacheprovider", *chosen)
+    printed = installed.run(
+        "python", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--hypothesis-profile", "quick", *chosen
+    )
     assert "needs promptflow: pip install -r requirements.txt" in printed
     assert "failed" not in printed

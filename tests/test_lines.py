@@ -103,7 +103,7 @@ def test_what_a_table_leaves_empty_is_left_out(tmp_path: Path) -> None:
         ("data.jsonl", '{"question": "a", "statements": {" ": "b"}}', "line 1: statement 'b' has no name"),
         ("data.jsonl", '{"question": "a", "statements": {"b": 5}}', "line 1: statement 'b' must be text, got int"),
         ("data.jsonl", "1" * 5000, "line 1: expected a JSON object"),
-        ("data.jsonl", "[" * 100_000, "line 1: expected a JSON object"),
+        ("data.jsonl", "[" * 30_000, "line 1: expected a JSON object"),
     ],
 )
 def test_a_file_that_cannot_be_used_says_where_and_why(tmp_path: Path, name: str, content: str, says: str) -> None:
@@ -228,10 +228,10 @@ def test_a_line_of_20_megabytes_takes_a_few_times_its_size(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_lines_take_memory_by_their_length_and_no_more(tmp_path: Path) -> None:
+def test_thirty_thousand_lines_take_memory_by_their_length_and_no_more(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     with path.open("w") as file:
-        for number in range(100_000):
+        for number in range(30_000):
             file.write(json.dumps({"question": f"What is Prompt flow, for reader {number}?"}) + "\n")
     tracemalloc.start()
     try:
@@ -239,8 +239,8 @@ def test_a_hundred_thousand_lines_take_memory_by_their_length_and_no_more(tmp_pa
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (len(lines), lines[-1].number, lines[-1].question[-6:]) == (100_000, 100_000, "99999?")
-    assert peak < 100_000 * 1000
+    assert (len(lines), lines[-1].number, lines[-1].question[-6:]) == (30_000, 30_000, "29999?")
+    assert peak < 30_000 * 1000
 
 
 def test_a_line_of_a_megabyte_is_read(tmp_path: Path) -> None:

@@ -201,6 +201,7 @@ sys.modules["flowkit.bridge.repairs"] = types.SimpleNamespace(run_and_line=dict)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_without_the_repairs_one_broken_stream_ends_the_whole_run(project: Project) -> None:
     printed = project.python(WITHOUT + SDK_RUN, "unrepaired", "{'batch_use_async': True}")
     assert "async_generator" in printed

@@ -73,6 +73,7 @@ def test_no_service_and_no_temporary_file_is_left_and_the_settings_are_as_they_w
     assert [path.name for path in folder.iterdir()] == ["out"]
 
 
+@pytest.mark.long
 def test_a_service_that_the_persons_settings_ask_for_is_stopped_when_the_run_is_over(
     home: Path, tmp_path: Path
 ) -> None:

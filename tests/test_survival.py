@@ -27,14 +27,27 @@ def desk(tmp_path: Path, server: ChatServer) -> Desk:
     return Desk(tmp_path, server, lines=60)
 
 
-@pytest.fixture(params=["local", pytest.param("promptflow", marks=pytest.mark.promptflow)])
+PROMPTFLOW = [pytest.mark.promptflow]
+LOCAL_AND_LONG = ["local", pytest.param("promptflow", marks=[*PROMPTFLOW, pytest.mark.long])]
+
+
+@pytest.fixture(params=["local", pytest.param("promptflow", marks=PROMPTFLOW)])
 def each_desk(request: pytest.FixtureRequest, desk: Desk) -> Desk:
     """Return the desk, with batch.py on either engine of this machine."""
     desk.engine = request.param
     return desk
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
+@pytest.mark.parametrize(
+    ("each_desk", "number"),
+    [
+        pytest.param("local", signal.SIGINT, id="local, ctrl-c"),
+        pytest.param("local", signal.SIGKILL, id="local, killed"),
+        pytest.param("promptflow", signal.SIGINT, marks=PROMPTFLOW, id="promptflow, ctrl-c"),
+        pytest.param("promptflow", signal.SIGKILL, marks=[*PROMPTFLOW, pytest.mark.long], id="promptflow, killed"),
+    ],
+    indirect=["each_desk"],
+)
 def test_an_interrupted_run_is_completed_by_asking_only_for_what_is_missing(
     each_desk: Desk, number: signal.Signals
 ) -> None:
@@ -51,14 +64,13 @@ def test_an_interrupted_run_is_completed_by_asking_only_for_what_is_missing(
         assert running.returncode in (3, 0)
         engine = "" if desk.engine == "local" else " --engine promptflow"
         assert running.returncode == 0 or printed.rstrip().endswith(f"--resume out --concurrency 4{engine}")
-    code, printed = desk.run("--resume", "out")
+    code, printed = desk.finish("--resume", "out")
     assert code == 0, printed
     desk.check_complete()
     desk.check_paid_once(at_once)
     assert set(desk.statuses()) <= {"Completed", "Failed"}
 
 
-@pytest.mark.promptflow
 def test_a_run_that_is_killed_again_and_again_loses_nothing(desk: Desk) -> None:
     desk.lines = 200
     rows = [{"question": f"Question {i}?", "statements": STATEMENTS} for i in range(200)]
@@ -72,7 +84,7 @@ def test_a_run_that_is_killed_again_and_again_loses_nothing(desk: Desk) -> None:
         running.kill()
         running.communicate(timeout=60)
         kills += 1
-    code, printed = desk.run("--resume", "out", "--quiet")
+    code, printed = desk.run_here("--resume", "out", "--quiet")
     assert code == 0, printed
     desk.check_complete()
     desk.check_paid_once(4 * kills)
@@ -118,6 +130,7 @@ def test_what_a_killed_run_left_behind_is_removed_by_the_next(desk: Desk) -> Non
         assert list(Path(temporary).iterdir()) == []
 
 
+@pytest.mark.long
 def test_two_runs_at_once_in_one_folder_leave_each_other_and_the_persons_flow_file_alone(desk: Desk) -> None:
     desk.engine = "promptflow"
     own = desk.folder / "flow.flex.yaml"
@@ -151,12 +164,13 @@ def every_way_to_fail(seed: int) -> Any:
     return act
 
 
+@pytest.mark.parametrize("each_desk", LOCAL_AND_LONG, indirect=True)
 def test_when_every_fifth_request_fails_in_every_way_each_line_ends_with_an_answer_or_its_cause(
     each_desk: Desk,
 ) -> None:
     desk = each_desk
     desk.server.usual = every_way_to_fail(seed=4)  # of this seed, refused keys are rare: three in a row stop a run
-    code, printed = desk.run("--concurrency", "16")
+    code, printed = desk.finish("--concurrency", "16")
     assert code == 3, printed
     figures = desk.metrics()
     rows = desk.rows()
@@ -166,7 +180,7 @@ def test_when_every_fifth_request_fails_in_every_way_each_line_ends_with_an_answ
     assert 0 < figures["failed"] == sum(row["error"] is not None for row in rows) < 60
     assert "refused on purpose" in printed
     desk.server.usual = healthy
-    code, printed = desk.run("--resume", "out")
+    code, printed = desk.finish("--resume", "out")
     assert code == 0, printed
     assert all("Question" in str(row["answer"]) or row["answer"] == "Hello there." for row in desk.rows())
     assert desk.metrics()["judged"] == 60
@@ -176,18 +190,19 @@ def test_a_full_disk_stops_the_run_and_says_so(each_desk: Desk) -> None:
     desk = each_desk
     (desk.folder / "out").mkdir()
     (desk.folder / "out" / "journal.jsonl").symlink_to("/dev/full")
-    code, printed = desk.run()
+    code, printed = desk.finish()
     assert code == 3, printed
     assert "journal.jsonl cannot be written: No space left on device; the run is stopped" in printed
     assert len(desk.server.requests) < 60
     assert set(desk.statuses()) <= {"Completed", "Failed"}
 
 
+@pytest.mark.parametrize("each_desk", LOCAL_AND_LONG, indirect=True)
 def test_a_line_that_takes_too_long_fails_alone(each_desk: Desk) -> None:
     desk = each_desk
     slow = Answer(deltas=["word "] * 1000, gap_s=0.1)
     desk.server.usual = lambda body: slow if "Question 7?" in body["messages"][-1]["content"] else healthy(body)
-    code, printed = desk.run("--line-timeout", "2")
+    code, printed = desk.finish("--line-timeout", "2")
     assert code == 3, printed
     assert [row["line"] for row in desk.rows() if row["error"]] == [8]
     assert "TimeoutError: not done within 2 s" in printed
