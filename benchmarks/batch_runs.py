@@ -146,7 +146,7 @@ def report_size(size: int, found: Samples) -> str:
     rounds = max(map(len, found["program s"].values()))
     return f"""### {size:,} lines, {AT_ONCE[size]} in flight
 
-{rounds} rounds. The floor: {floor_s(size, AT_ONCE[size]):.2f} s.
+{rounds} round{"s" * (rounds > 1)}. The floor: {floor_s(size, AT_ONCE[size]):.2f} s.
 
 {table.markdown(header, rows)}"""
 
