@@ -30,23 +30,29 @@ class Conversation:
         """Ask and answer until the person ends it."""
         with suppress(ImportError):
             import readline  # noqa: F401 - input() edits its line with it
-        print(HELP)
-        while True:
+        wants_more, says = True, HELP
+        while wants_more:
             try:
-                said = clean(input("> ")).strip()
-            except KeyboardInterrupt:
-                print(f"\n{HELP}")
-                continue
-            except EOFError:
-                print()
-                return
-            if said == "/quit":
-                return
-            command, _, file = said.partition(" ")
-            if command == "/save":
-                print(self._saved(file.strip()))
-            elif said:
-                self._answer(said)
+                if says:
+                    print(says)
+                says = ""
+                wants_more = self._turn()
+            except KeyboardInterrupt:  # also a second one, while this one is told
+                says = f"\n{HELP}"
+
+    def _turn(self) -> bool:
+        """Read what the person types and do it; say whether they want to go on."""
+        try:
+            said = clean(input("> ")).strip()
+        except EOFError:
+            print()
+            return False
+        command, _, file = said.partition(" ")
+        if command == "/save":
+            print(self._saved(file.strip()))
+        elif said and said != "/quit":
+            self._answer(said)
+        return said != "/quit"
 
     def _answer(self, question: str) -> None:
         """Print the answer and keep it; of one that ends early, what had come."""
