@@ -21,7 +21,7 @@ define install-beside
 endef
 
 # The files that take longest go first, so that no process is left alone with one of them at the end.
-LONGEST := tests/test_readme.py tests/test_install.py tests/test_survival.py tests/test_repairs.py
+LONGEST := $(patsubst %,tests/test_%.py,readme service install survival repairs report exporting engines simulations)
 
 .PHONY: tutorial test test-long test-ray test-viewer test-azure test-llm chat-llm check bench bench-peers bench-ray clean
 

@@ -33,8 +33,8 @@ TOOLS = ("ruff", "mypy", "import-linter", "types-")  # no test of the fast part 
 TOP_LEVEL = {"flowkit", "offline_model", "flow.py", "check_list.py", "batch.py", "paths.py"}
 PROMPTS = {"chat.prompty", "eval_checklist.prompty"}
 # All fast tests together take a minute of CPU; the modules that are not named here are imported only. The named ones
-# ask, trace and keep: what promptflow once did, or stood beside.
-NEAR_PROMPTFLOW = ("test_flow", "test_tracing", "test_journal", "test_engines", "that_promptflow_gives")
+# ask, keep and compare: what promptflow once did, or stood beside.
+NEAR_PROMPTFLOW = ("test_flow", "test_journal", "that_promptflow_gives")
 
 USE = """
 import asyncio, json, sys
