@@ -220,6 +220,7 @@ def test_only_the_messages_that_fit_and_one_more_are_looked_at() -> None:
     assert len(fitted("Who?", history, 1060)) == 4
 
 
+@pytest.mark.slow
 def test_the_loop_runs_on_while_a_long_text_is_counted() -> None:
     question, history = "a" * 1_000_000, [user("\n" * 1_000_000)]
 
@@ -253,6 +254,7 @@ def test_the_loop_runs_on_while_a_long_text_is_counted() -> None:
 MODELS = ["gpt-3.5-turbo", "gpt-35-turbo", "gpt-4"]
 
 
+@pytest.mark.slow
 @pytest.mark.promptflow
 @pytest.mark.parametrize("model", MODELS)
 def test_an_estimate_is_promptflows(model: str) -> None:

@@ -117,6 +117,7 @@ def test_a_retry_after_is_waited_for(server: ChatServer) -> None:
     assert server.requests[1].came_s - server.requests[0].came_s >= 1.2
 
 
+@pytest.mark.slow
 def test_a_retry_after_may_be_a_date(server: ChatServer) -> None:
     then = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=3), usegmt=True)
     server.script = [Status(429, headers=[("retry-after", then)])]

@@ -90,6 +90,7 @@ def test_a_process_that_only_starts_it_ends_without_a_word() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_child_starts_its_own_and_the_parents_lives_on() -> None:
     code = """
@@ -152,6 +153,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_request_is_no_error(
     assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
 
 
+@pytest.mark.slow
 def test_many_streams_are_open_at_once(base_url: str) -> None:
     async def joined(stream: openai.AsyncStream[ChatCompletionChunk]) -> str:
         return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])

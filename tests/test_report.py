@@ -65,12 +65,14 @@ def passes(count: int, seed: int = 0) -> list[Row]:
 # As it is written
 
 
+@pytest.mark.slow
 def test_a_thousand_lines_take_less_than_a_megabyte(tmp_path: Path) -> None:
     rows = lines(1000)
     assert len(json.dumps(plain(rows))) > 1.4e6
     assert write_report(write_run(tmp_path, rows)).stat().st_size < 1e6
 
 
+@pytest.mark.slow
 def test_of_very_many_lines_those_are_shown_that_need_a_look(tmp_path: Path) -> None:
     rows = [row(i, {"a": "It is."}, [5], answer="") for i in range(1, MOST_LINES + 1)]
     rows.append(failed(MOST_LINES + 1, {"a": "It is."}))

@@ -112,17 +112,20 @@ def test_an_unknown_model_is_noted_once_for_debugging(name: str, caplog: pytest.
 # --- Long texts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unit", "model"), [(" ", "gpt-4o"), (" ", "gpt-4"), ("\t\u3000", "gpt-4")])
 def test_a_million_blanks_can_be_counted(unit: str, model: str) -> None:
     text = unit * (1_000_000 // len(unit)) + "x"
     assert len(text) / 130 < count_tokens(text, model) <= len(text.encode())
 
 
+@pytest.mark.slow
 def test_a_cut_elsewhere_than_between_words_adds_a_token_at_the_most() -> None:
     text = "Before" + " " * (PIECE + 1000) + "after."  # tiktoken itself can take that much
     assert 0 <= count_tokens(text, "gpt-4o") - counted_by_tiktoken(text, "o200k_base") <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vocabulary", MODEL_OF)
 def test_a_long_text_that_is_cut_between_words_is_counted_to_the_token(vocabulary: str) -> None:
     text = MIXED * (3 * PIECE // len(MIXED) + 1) + " " * 999 + "\n"

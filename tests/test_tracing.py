@@ -347,6 +347,7 @@ async def settled(work: Any) -> Any:
     return (await asyncio.gather(work, return_exceptions=True))[0]
 
 
+@pytest.mark.slow
 def test_untraced_an_answer_of_ten_megabytes_takes_no_memory(server: ChatServer) -> None:
     server.script = [Answer(), Answer(deltas=["x" * 1000] * 10_000)]
     not_sampled = SpanContext(trace_id=1, span_id=1, is_remote=False, trace_flags=TraceFlags(0))
