@@ -216,6 +216,7 @@ def test_a_prompt_that_cannot_be_used_is_bad_input(
     assert error in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.promptflow
 def test_promptflows_engine_gives_the_same_rows(tmp_path: Path, server: ChatServer) -> None:

@@ -124,6 +124,7 @@ def test_the_snapshot_leaves_out_pipes_broken_links_secrets_and_the_virtual_envi
     assert sum(path.stat().st_size for path in snapshot.rglob("*") if path.is_file()) < 4_000_000
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_evaluation_says_which_lines_it_had_to_leave_out(base: str, project: Project) -> None:
     assert base

@@ -120,6 +120,7 @@ def test_few_file_handles_make_fewer_requests_at_once_and_lose_nothing(desk: Des
     desk.check_complete()
 
 
+@pytest.mark.long
 def test_what_a_killed_run_left_behind_is_removed_by_the_next(desk: Desk) -> None:
     desk.engine = "promptflow"
     desk.environment["MODEL_TIMEOUT_S"] = "30"
