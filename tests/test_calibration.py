@@ -49,6 +49,7 @@ def quadratic_kappa(person: Sequence[int], judge: Sequence[int]) -> float:
     return 1 - seen / by_chance
 
 
+@pytest.mark.slow
 @given(pairs_of_scores)
 def test_the_figures_agree_with_their_definitions_and_are_never_nan(pairs: list[Pair]) -> None:
     from scipy import stats  # slow to import, and only the process that runs this test needs it

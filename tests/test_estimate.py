@@ -49,6 +49,7 @@ def counted(data: Path) -> Estimate:
     return asyncio.run(estimate(read_lines(data), ChatFlow(), EvalFlow()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["data.jsonl", "fifty.jsonl"])
 def test_the_prompts_take_what_was_estimated_and_the_judge_no_more(
     which: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

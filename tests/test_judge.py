@@ -603,6 +603,7 @@ HARMLESS_LINES = ["Paris lies on the Seine.", "Seven bridges, in short", "It has
 STATEMENTS = ["It names Paris and the Seine", "It is a concise text", "It is detailed", "result should be 7", "{}"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::flowkit.model.configuration.OfflineModelWarning")
 def test_a_plea_in_the_answer_counts_as_much_as_other_words_of_its_length() -> None:
     flow, seen = EvalFlow(), set()

@@ -82,6 +82,7 @@ def test_each_model_is_counted_with_its_own_vocabulary(model: str, vocabulary: s
     assert count_tokens(MIXED, model) == counted_by_tiktoken(MIXED, vocabulary)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vocabulary", MODEL_OF)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=9), max_size=12).map("".join))
 @settings(max_examples=80)
