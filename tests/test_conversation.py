@@ -6,6 +6,7 @@ import io
 import os
 import pty
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -75,6 +76,7 @@ def at_terminal(
         cwd=folder,
         env={**environment, "TERM": "dumb"},
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in the background ignores it
     )
     try:
         yield running, Terminal(ours)
@@ -86,6 +88,7 @@ def at_terminal(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_at_a_terminal_it_is_a_conversation_that_ctrl_c_does_not_end(server: ChatServer, tmp_path: Path) -> None:
     server.script = [Answer(deltas=["One", " thing."]), Answer(deltas=["A long", " answer"], stall_after=1), Answer()]
     with at_terminal(tmp_path, server) as (program, terminal):
