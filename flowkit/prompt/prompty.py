@@ -6,9 +6,10 @@ import hashlib
 import re
 import traceback
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from jinja2 import Template, TemplateSyntaxError
@@ -66,34 +67,7 @@ class Prompt:
         (`flowkit.prompt.front_matter`), and a template of Jinja's.
         """
         content = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before the first line
-        parts = FRONT_MATTER.fullmatch(content)
-        if parts is None or not isinstance(head := _yaml(parts[1], path.name), dict):
-            raise ValueError(f"{path.name}: expected a front matter between two lines of ---, then the prompt")
-        check_head(head, path.name)
-        first_line = content[: parts.start(2)].count("\n") + 1
-        try:
-            _compiled(parts[2])  # 5 ms, and a wrong template is told now and not amid answers
-        except TemplateSyntaxError as error:
-            raise ValueError(f"{path.name} line {first_line + error.lineno - 1}: {error.message}") from None
-        model, declared, sample = (head.get(part) or {} for part in ("model", "inputs", "sample"))
-        configuration = model.get("configuration") or {}
-        declarations = {name: each for name, each in dict(declared).items() if isinstance(each, dict)}
-        names = _names_in(parts[2])
-        known = declared or (sample if isinstance(sample, dict) else {}) or sorted(names)
-        return cls(
-            name=head.get("name", path.stem),
-            template=parts[2],
-            parameters=dict(model.get("parameters") or {}),
-            inputs=tuple(known),
-            digest=hashlib.sha256(content.encode()).hexdigest()[:12],
-            is_declared=bool(declared),
-            defaults={name: each["default"] for name, each in declarations.items() if "default" in each},
-            models={name: configuration[name] for name in ("model", "azure_deployment") if configuration.get(name)},
-            first_line=first_line,
-            file=path.name,
-            used=frozenset(names.intersection(known)),
-            types={name: str(each["type"]) for name, each in declarations.items() if "type" in each},
-        )
+        return deepcopy(_parsed(content, path.name))  # a flow's prompt is its own, whoever changes it
 
     @property
     def max_tokens(self) -> int:
@@ -206,6 +180,39 @@ class _StandIn:
         if chars is not None:
             value._refuse()
         return "" if value._is_blank else _StandIn(value._position, value._misuse, is_blank=False, kind="Trim")
+
+
+@lru_cache(maxsize=64)
+def _parsed(content: str, file: str) -> Prompt:
+    """Parse a prompt once per process: that takes 20 ms, and a run needs each prompt several times before it begins."""
+    parts = FRONT_MATTER.fullmatch(content)
+    if parts is None or not isinstance(head := _yaml(parts[1], file), dict):
+        raise ValueError(f"{file}: expected a front matter between two lines of ---, then the prompt")
+    check_head(head, file)
+    first_line = content[: parts.start(2)].count("\n") + 1
+    try:
+        _compiled(parts[2])  # 5 ms, and a wrong template is told now and not amid answers
+    except TemplateSyntaxError as error:
+        raise ValueError(f"{file} line {first_line + error.lineno - 1}: {error.message}") from None
+    model, declared, sample = (head.get(part) or {} for part in ("model", "inputs", "sample"))
+    configuration = model.get("configuration") or {}
+    declarations = {name: each for name, each in dict(declared).items() if isinstance(each, dict)}
+    names = _names_in(parts[2])
+    known = declared or (sample if isinstance(sample, dict) else {}) or sorted(names)
+    return Prompt(
+        name=head.get("name", PurePath(file).stem),
+        template=parts[2],
+        parameters=dict(model.get("parameters") or {}),
+        inputs=tuple(known),
+        digest=hashlib.sha256(content.encode()).hexdigest()[:12],
+        is_declared=bool(declared),
+        defaults={name: each["default"] for name, each in declarations.items() if "default" in each},
+        models={name: configuration[name] for name in ("model", "azure_deployment") if configuration.get(name)},
+        first_line=first_line,
+        file=file,
+        used=frozenset(names.intersection(known)),
+        types={name: str(each["type"]) for name, each in declarations.items() if "type" in each},
+    )
 
 
 def _yaml(text: str, file: str) -> Any:
