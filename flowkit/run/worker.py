@@ -24,7 +24,7 @@ from flowkit.run.line_traces import LineTraces
 from flowkit.run.spending import Budget, Share
 
 T = TypeVar("T", Answer, Verdict)
-Asked = tuple[str, Scale]  # a statement and the scale that it is judged on
+Statement = tuple[str, Scale]  # its text and the scale that it is judged on
 EMPTY = Verdict(None, "the answer is empty, so the judge was not asked", read_by="empty answer", asks=0)
 NOT_ASKED, ASKED = "not asked", "asked"
 HOPELESS_IN_A_ROW = 3  # so many failures with a cause that no repetition mends, no success between: the run stops
@@ -49,6 +49,7 @@ class LineWorker:
         self._chat_flow, self._eval_flow = chat_flow, eval_flow
         self._journal, self._interruption, self._limit_s = journal, interruption, limit_s
         self._errors: dict[str, str] = {}
+        self._verdict_keys: dict[tuple[str, Statement], str] = {}
         self._hopeless = Counter[str]()
         self.traces = LineTraces(self.row)
         self._rates = rates_of(chat_flow, eval_flow)
@@ -85,12 +86,12 @@ class LineWorker:
         if (answer := self._answer_of(task)) is None:
             return None
         different = dict.fromkeys(task.line.asked().values())
-        missing = [asked for asked in different if self._verdict_of(task, asked) is None]
+        missing = [statement for statement in different if self._verdict_of(task, statement) is None]
         if missing:
             shown = Context.of(task.line).used_by(self._eval_flow.prompt).given()
             inputs = {"answer": answer.text, "statements": task.line.statements, **shown}
             with tracing.span("EvalFlow", "Function", inputs) as span:
-                await asyncio.gather(*(self._judge_one(task, answer.text, asked, span) for asked in missing))
+                await asyncio.gather(*(self._judge_one(task, answer.text, each, span) for each in missing))
         verdicts = self._verdicts_of(task)
         return verdicts if len(verdicts) == len(task.line.statements) else None
 
@@ -135,38 +136,42 @@ class LineWorker:
         entry = self._journal.finished.get(task.key)
         return entry.answer if entry else None
 
-    def _verdict_of(self, task: Task, asked: Asked) -> Verdict | None:
+    def _verdict_of(self, task: Task, statement: Statement) -> Verdict | None:
         answer = self._answer_of(task)
         if answer is None:
             return None
         if not answer.text.strip():
-            return EMPTY if asked[1] is FIVE else replace(EMPTY, scale=asked[1].name)
-        entry = self._journal.finished.get(self._key_of(task, answer.text, asked))
+            return EMPTY if statement[1] is FIVE else replace(EMPTY, scale=statement[1].name)
+        entry = self._journal.finished.get(self._key_of(task, answer.text, statement))
         return entry.verdict if entry else None
 
     def _verdicts_of(self, task: Task) -> dict[str, Verdict]:
-        found = {name: self._verdict_of(task, asked) for name, asked in task.line.asked().items()}
+        found = {name: self._verdict_of(task, statement) for name, statement in task.line.asked().items()}
         return {name: verdict for name, verdict in found.items() if verdict is not None}
 
     def _first_error(self, task: Task) -> str | None:
         """Return why the first statement without a verdict has none; None where all have one."""
         answer = self._answer_of(task)
-        for name, asked in task.line.asked().items():
-            if answer is not None and self._verdict_of(task, asked) is None:
-                error = self._errors.get(self._key_of(task, answer.text, asked), NOT_ASKED)
+        for name, statement in task.line.asked().items():
+            if answer is not None and self._verdict_of(task, statement) is None:
+                error = self._errors.get(self._key_of(task, answer.text, statement), NOT_ASKED)
                 return error if error == NOT_ASKED else f"{error} (statement {name!r})"
         return None
 
-    def _key_of(self, task: Task, answer: str, asked: Asked) -> str:
-        return verdict_key(task, answer, asked[0], self._eval_flow, asked[1])
+    def _key_of(self, task: Task, answer: str, statement: Statement) -> str:
+        """Return the key of a verdict, computed once: what is hashed may be long, and it is needed again and again."""
+        if (key := self._verdict_keys.get((task.key, statement))) is None:
+            text, scale = statement
+            key = self._verdict_keys[task.key, statement] = verdict_key(task, answer, text, self._eval_flow, scale)
+        return key
 
-    async def _judge_one(self, task: Task, answer: str, asked: Asked, span: Any) -> None:
-        key, context = self._key_of(task, answer, asked), Context.of(task.line)
-        statement, scale = asked
+    async def _judge_one(self, task: Task, answer: str, statement: Statement, span: Any) -> None:
+        key, context = self._key_of(task, answer, statement), Context.of(task.line)
+        text, scale = statement
         verdict = await self._outcome(
             key,
-            lambda: self._budget.for_verdict(answer, statement, context, scale),
-            lambda paid: self._eval_flow.verdict(answer, statement, context, span, paid, scale),
+            lambda: self._budget.for_verdict(answer, text, context, scale),
+            lambda paid: self._eval_flow.verdict(answer, text, context, span, paid, scale),
         )
         if verdict is not None:
             self._keep(JournalEntry(key, task.key, verdict=verdict))
