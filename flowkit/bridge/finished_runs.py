@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 from flowkit.base.errors import BadInputError
 from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import as_score
+from flowkit.bridge.needs import home
+from flowkit.bridge.outputs import ARTIFACTS
 from flowkit.data.lines import read_objects
 from flowkit.data.records import Row, Verdict
 from flowkit.data.statements import read_statements
@@ -36,13 +37,13 @@ class OldLine:
 
 def folder_of(run: str) -> Path:
     """Return where promptflow keeps the run of that name; a folder is taken as it is. Raises BadInputError."""
-    home = Path(os.environ.get("PF_HOME_DIRECTORY") or Path.home() / ".promptflow")
-    for folder in (Path(run), home / ".runs" / run):
-        if (folder / "flow_artifacts").is_dir():
+    runs = home() / ".runs"
+    for folder in (Path(run), runs / run):
+        if (folder / ARTIFACTS).is_dir():
             return folder
     raise BadInputError(
-        f"{run}: expected a run of promptflow, its name or the folder with its flow_artifacts; "
-        f"there is none of that name in {home / '.runs'}"
+        f"{run}: expected a run of promptflow, its name or the folder with its {ARTIFACTS}; "
+        f"there is none of that name in {runs}"
     )
 
 
@@ -52,7 +53,7 @@ def read_old_rows(folder: Path, ours: Sequence[Row]) -> list[Row]:
     What failed there, or was left out, is a row with its error and without verdicts. Raises BadInputError for a run
     that has no verdicts, or is of other data.
     """
-    files = sorted((folder / "flow_artifacts").glob("*.jsonl"))
+    files = sorted((folder / ARTIFACTS).glob("*.jsonl"))
     lines = {line.position: line for file in files for line in read_objects(file, _old_line, EXAMPLE)}
     if not any(line.scores for line in lines.values()):
         raise BadInputError(f"{folder}: no line has a verdict with a score; name the run that evaluates the answers")

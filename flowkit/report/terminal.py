@@ -55,7 +55,7 @@ def print_figures(figures: Figures, names: Sequence[str]) -> None:
     shown = tabulate(table, headers, maxcolwidths=[16], disable_numparse=True, colalign=align) + "\n" if names else ""
     print(f"\n{shown}")
     if weighted := figures.weighted_average:
-        average, interval, scored = _weighted_cells(weighted)
+        average, interval, scored = _average_cells(weighted)
         print(f"weighted average, from 0 to 1: {average}, 95 % {interval}, {scored} lines scored\n")
     if figures.by is not None:
         print_groups(figures, figures.by)
@@ -77,8 +77,8 @@ def print_groups(figures: Figures, by: str) -> None:
         [_line(value) or "(none)", str(group.total), _line(name), *cells]
         for value, group in figures.groups.items()
         for name, cells in [
-            *((name, _cells(mean)[:3]) for name, mean in group.statements.items()),
-            *([("weighted average", _weighted_cells(group.weighted_average))] if group.weighted_average else []),
+            *((name, _average_cells(mean)) for name, mean in group.statements.items()),
+            *([("weighted average", _average_cells(group.weighted_average))] if group.weighted_average else []),
         ]
     ]
     headers = [_line(by), "lines", "statement", "average", "95 %", "scored"]
@@ -155,12 +155,11 @@ def _score(row: Row, name: str) -> str:
 def _cells(mean: Mean | None) -> list[str]:
     if mean is None:
         return ["-"] * 6
-    interval = "-" if mean.ci95 is None else "{:.2f}-{:.2f}".format(*mean.ci95)
-    scored = f"{mean.scored} of {mean.scored + mean.unscored}"
-    return [_figure(mean.mean), interval, scored, *map(_figure, (mean.share_4_up, mean.lowest, mean.highest))]
+    return [*_average_cells(mean), *map(_figure, (mean.share_4_up, mean.lowest, mean.highest))]
 
 
-def _weighted_cells(mean: WeightedMean) -> list[str]:
+def _average_cells(mean: Mean | WeightedMean) -> list[str]:
+    """Return the mean, its interval, and how many scores it rests on."""
     interval = "-" if mean.ci95 is None else "{:.2f}-{:.2f}".format(*mean.ci95)
     return [_figure(mean.mean), interval, f"{mean.scored} of {mean.scored + mean.unscored}"]
 
