@@ -68,10 +68,10 @@ class Limited(Conversation):
         self.transport.write(f"{lines}\r\n\r\n{body}".encode())
         return False
 
-    def told(self) -> dict[str, float]:
+    def told(self, head: bytes) -> dict[str, float]:
         """Say what was refused since the last time, too."""
         refused, Limited.refused = Limited.refused, 0
-        return {**super().told(), "refused": refused}
+        return {**super().told(head), "refused": refused}
 
 
 async def serve(case: str) -> None:

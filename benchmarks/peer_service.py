@@ -54,24 +54,14 @@ class Service(Conversation):
         super().__init__(load)
         self.failed = failed
 
-    def data_received(self, data: bytes) -> None:
-        """Begin an answer or a verdict once its request is whole; GET /heal ends the faults that pass."""
-        self.received += data
-        head, end_of_head, body = self.received.partition(b"\r\n\r\n")
-        length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
-        if not end_of_head or (length and len(body) < int(length[1])):
-            return
-        self.received = b""
-        if head.startswith(b"GET"):
-            Service.healed = Service.healed or b"/heal" in head
-            self.transport.write(whole(self.told()))
-            return
-        self.load.begin()
-        self.asked_s = self.loop.time()
-        self.answer_to(body.decode(), json.loads(body))
+    def told(self, head: bytes) -> dict[str, float]:
+        """Say the load; GET /heal also ends the faults that pass."""
+        Service.healed = Service.healed or b"/heal" in head
+        return super().told(head)
 
-    def answer_to(self, text: str, asked: Mapping[str, Any]) -> None:
+    def answer(self, body: bytes) -> None:
         """Set the timer for what the request will get."""
+        text, asked = body.decode(), json.loads(body)
         number = max((int(a or b) for a, b in LINE.findall(text)), default=0)  # 0: a judge that is shown no answer
         statement = next((name for name, said in STATEMENTS.items() if said in text), None)
         answered, scores = truth(number, self.faults)

@@ -121,19 +121,23 @@ class Conversation(asyncio.Protocol):
             return
         self.received = b""
         if head.startswith(b"GET"):
-            self.transport.write(whole(self.told()))
+            self.transport.write(whole(self.told(head)))
             return
         if not self.admits():
             return
         self.load.begin()
         self.asked_s = self.loop.time()
+        self.answer(body)
+
+    def answer(self, body: bytes) -> None:
+        """Set the timer for what the request will get."""
         if STREAMED.search(body):
             self.last = LAST_WITH_USAGE if b"include_usage" in body else LAST
             self.timer = self.loop.call_at(self.asked_s + FIRST_S, self.send_first)
         else:
             self.timer = self.loop.call_at(self.asked_s + WHOLE_S, self.send_last, JUDGED)
 
-    def told(self) -> dict[str, float]:
+    def told(self, head: bytes) -> dict[str, float]:
         """Return what a GET is told."""
         return self.load.taken()
 
