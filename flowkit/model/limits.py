@@ -195,8 +195,6 @@ class Limits:
         if surely_at_once:
             self._resting.clear()  # as many as are open may be, so nothing is to wait for
             rate = self._per_s.value
-            if now_s - self._first_s >= 1:
-                rate = min(rate, GENEROUS * max(last_second, self._most_last_second))
         elif at_once and not self._rate_bound:
             rate = max(last_second, self._most_last_second) / min(max(now_s - self._first_s, 0.05), 1)
         elif self._per_s.is_trying and not self._refused_since:
