@@ -7,37 +7,41 @@ import math
 # A limit is kept for so long (the first, the second, all later times), and later for so many requests; then it is
 # tried upwards by 5 %, 10 %, 20 % ...
 HOLDS_S, HOLD_REQUESTS = (0.5, 1.0, 2.5), 50
-FIRST_STEP, LARGEST_STEP = 0.05, 1.0
+FIRST_STEP, LARGEST_STEP = 0.05, 2.0
+TRIAL_S = 1.0  # a limit that is found so soon after a step upwards is laid to the step
 FAR = 1.15  # a limit that was found so much too low is tried upwards soon
 
 
 class Ceiling:
-    """A limit that the service has not told: lowered to what was admitted, then tried upwards in growing steps."""
+    """One limit, infinite until it is found. value: asked for now. kept: what was found, without the trial upwards.
+
+    next_s: when the next step upwards may be taken. risen_s: when the last one was.
+    """
 
     def __init__(self) -> None:
         self.value = self.kept = math.inf
-        self.next_s = 0.0
+        self.next_s = self.risen_s = -math.inf
         self._step = FIRST_STEP
         self._found = 0
 
-    @property
-    def is_trying(self) -> bool:
-        """Say whether it is higher than what has been found."""
-        return self.value > self.kept
+    def is_tried(self, now_s: float) -> bool:
+        """Say whether a step upwards was taken so lately that it can be the cause of a refusal."""
+        return now_s <= self.risen_s + TRIAL_S
 
     def lower(self, value: float, now_s: float, rate: float) -> None:
         """Take `value`, and keep it for a while. rate: requests a second."""
-        if self.is_trying and value >= FAR * self.kept:
+        if self.value > self.kept and value >= FAR * self.kept:
             self._found = 0
         hold_s = HOLDS_S[min(self._found, len(HOLDS_S) - 1)]
         if self._found >= len(HOLDS_S):
             hold_s = max(hold_s, HOLD_REQUESTS / max(rate, 0.1))
         self.value = self.kept = value
-        self._step, self.next_s = FIRST_STEP, now_s + hold_s
+        self._step, self.next_s, self.risen_s = FIRST_STEP, now_s + hold_s, -math.inf
         self._found += 1
 
     def rise(self, now_s: float, least: float, step_s: float) -> None:
         """Take a step up where it is time; called only when the ceiling holds somebody back."""
         if now_s >= self.next_s:
             self.value = max(self.value + least, self.value * (1 + self._step))
-            self._step, self.next_s = min(2 * self._step, LARGEST_STEP), now_s + step_s
+            self._step = min(2 * self._step, LARGEST_STEP)
+            self.risen_s, self.next_s = now_s, now_s + step_s

@@ -2,53 +2,43 @@
 
 A service that admits so many at once, or so many a second, answers all others with 429. Neither number is known. This
 module finds both, as congestion control does for a network: many refusals in a row are a limit, and what was admitted
-meanwhile is its size; single ones are chance, and slow down nobody else. A limit is tried upwards again after a while.
-Pure bookkeeping: the caller says what time it is, and nothing here waits.
+meanwhile is its size; single ones are chance, and slow down nobody else. A limit is tried upwards again after a while,
+one of the two at a time. Pure bookkeeping: the caller says what time it is, and nothing here waits.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 
 from flowkit.model.ceiling import Ceiling
+from flowkit.model.pauses import Pause
+from flowkit.model.tries import LastSecond, Try
 
 # A new service is asked for 16 at once; twice as many each time that all are sent and 0.05 s have brought no refusal.
 FIRST_AT_ONCE, FIRST_STEP_S, FIRST_STEP_AFTER_REFUSAL_S = 16, 0.05, 0.2
 # Each refusal counts 1, each admitted request between two of them takes LEAK off: up to 13 % refused are chance.
 LEAK = 0.15
-SIGNS, SIGNS_WHILE_TRYING = 2.5, 1.5  # so high a count is a limit; a lower one while a higher limit is tried
+SIGNS, SIGNS_OF_TRIAL = 2.5, 1  # so high a count is a limit; just after a step upwards one refusal is enough
 REST_S = 0.1  # a place whose request was refused stays empty so long: the next would be refused too
 STEP_S, STEP_REQUESTS, LONGEST_STEP_S = 0.2, 6, 1.0  # a step upwards each 0.2 s, and at low rates each 6 requests
+# What is refused near the end of a run still waits when all others are done. So no higher limit is tried where no new
+# request has come for NEWCOMER_S and those that wait are done within WORK_LEFT_S.
+NEWCOMER_S, WORK_LEFT_S = 0.2, 2.0
+# So much of what was admitted before counts as no less: some have ended, and we do not know yet.
+SAME = 0.9
 MARGIN = 0.98  # of a measured rate is asked for
-PART = 0.3  # of the way from the rate that was held to the one that was refused: the service may have saved some up
-FAR_RATE = 1.3  # but no such caution where the rate that was refused is so much higher
-GENEROUS = 1.15  # the rate is surely not the limit that was found: leave it room
+PART = 0.1  # of the way from the rate that was held to the one that was refused: the service may have saved some up
+CATCH_UP_S = 0.02  # a request that goes out late is made up for by the next, so much of it
 LEAST_PER_S = 0.5
-MEASURED_S = 2.5  # a rate is the mean over at least so long, else what was admitted in the last second
-CLOSED_S, LONGEST_PAUSE_S = 0.25, 60.0  # the first pause where nothing at all is admitted, doubled each time
-
-
-@dataclass(eq=False)
-class Try:
-    """One sending of one request. number: in the order of sending. beside: how many were open, itself included.
-
-    started_s: when it got its place. posted_s: when it was sent, a little later on a busy machine; None before.
-    """
-
-    number: int
-    started_s: float
-    beside: int
-    posted_s: float | None = None
-    refused: bool = False
+MEASURED_S = 2.5  # a mean over less says little
 
 
 class Limits:
     """The limits of one service as far as they are known, and the requests under way.
 
-    most: what the caller allows at once. A request gets its place (`sent`), goes out (`posted`), is `admitted` or
-    `refused`, and has `ended`; `wait_s` says when the next one may go.
+    most: what the caller allows at once. A request `came`, gets its place (`sent`), goes out (`posted`), is `admitted`
+    or `refused`, and has `ended`; `wait_s` says when the next one may go.
     """
 
     def __init__(self, most: int) -> None:
@@ -56,61 +46,75 @@ class Limits:
         self._at_once, self._per_s = Ceiling(), Ceiling()
         self._open: dict[Try, None] = {}  # sent, and neither refused nor ended, in the order of sending
         self._resting = deque[float]()  # when a place becomes free whose request was refused
-        self._last_second = deque[Try]()
+        self._last_second, self._pause = LastSecond(), Pause()
         self._sent = self._posted = 0
         self._start_at_once, self._start_next_s = float(FIRST_AT_ONCE), 0.0
-        self._next_send_s, self._paused_until_s = -math.inf, -math.inf
+        self._came_s = self._next_send_s = -math.inf
+        self._first_s = self._since_s = 0.0  # the first request; since when `_admitted` counts
+        self._admitted = 0
         # Since the last time that a limit was found:
         self._found_s = -math.inf
         self._count, self._last_refused = 0.0, 0
-        self._room: float = math.inf
-        self._most_open, self._most_last_second = 0.0, 0.0
-        self._refused_since = 0
-        self._rate_bound = False
-        self._first_s = self._since_s = 0.0  # the first request; since when `_admitted` counts
-        self._admitted = 0
-        self._closed = 0  # how often in a row nothing was admitted in between
-        self._told_s = self._refused_s = math.inf  # the earliest time that a Retry-After named, and when it did
+        self._room: float = math.inf  # the fewest that were open when one was refused
+        self._most_open, self._most_last_second = 0.0, 0.0  # with which one was admitted
 
     @property
     def under_way(self) -> int:
         """How many requests are open."""
         return len(self._open)
 
-    def wait_s(self, now_s: float) -> float:
-        """Return the seconds until one more request may be sent: 0 for now, infinity for when one has ended."""
+    def came(self, now_s: float) -> None:
+        """Note that there is a new request."""
+        self._came_s = now_s
+
+    def wait_s(self, now_s: float, waiting: int) -> float:
+        """Return the seconds until one of `waiting` may be sent: 0 for now, infinity for when one has ended."""
         while self._resting and self._resting[0] <= now_s:
             self._resting.popleft()
-        if now_s < self._paused_until_s:
-            return self._paused_until_s - now_s
+        if now_s < self._pause.until_s:
+            return self._pause.until_s - now_s
         busy = len(self._open) + len(self._resting)
         if busy >= self.most:
             return self._resting[0] - now_s if self._resting else math.inf
-        if busy >= self._start_at_once:  # a new service: twice as many each step
-            if not self._start_next_s and self._sent - self._posted <= self._start_at_once / 4:
-                self._start_next_s = now_s + FIRST_STEP_S
-            if not self._start_next_s or now_s < self._start_next_s:
-                return max(self._start_next_s - now_s, FIRST_STEP_S / 2)
-            self._start_at_once *= 2
-            self._start_next_s = 0.0
+        if busy >= self._start_at_once and (start_s := self._start_s(now_s)) > 0:
+            return start_s
         if busy + 1 > max(1, self._at_once.value):
-            self._at_once.rise(now_s, 1, STEP_S)
+            self._try_more(self._at_once, now_s, waiting)
         if busy + 1 > max(1, self._at_once.value):
             next_s = min(self._at_once.next_s, *self._resting) if self._resting else self._at_once.next_s
             return max(next_s - now_s, 0.001)
         if now_s < self._next_send_s:
-            self._rate_bound = True
-            self._per_s.rise(now_s, 0, min(max(STEP_S, STEP_REQUESTS / self._per_s.value), LONGEST_STEP_S))
+            self._try_more(self._per_s, now_s, waiting)
             return self._next_send_s - now_s
         return 0.0
+
+    def _start_s(self, now_s: float) -> float:
+        """Return the seconds until a new service is asked for twice as many at once."""
+        if not self._start_next_s and self._sent - self._posted <= self._start_at_once / 4:
+            self._start_next_s = now_s + FIRST_STEP_S
+        if not self._start_next_s or now_s < self._start_next_s:
+            return max(self._start_next_s - now_s, FIRST_STEP_S / 2)
+        self._start_at_once *= 2
+        self._start_next_s = 0.0
+        return 0.0
+
+    def _try_more(self, ceiling: Ceiling, now_s: float, waiting: int) -> None:
+        """Take a step upwards, unless the other ceiling is just being tried or the work is nearly done."""
+        is_near_end = waiting < WORK_LEFT_S * self._last_second.admitted(now_s) and now_s > self._came_s + NEWCOMER_S
+        if ceiling is self._at_once:
+            other, least, step_s = self._per_s, 1, STEP_S
+        else:
+            other, least = self._at_once, 0
+            step_s = min(max(STEP_S, STEP_REQUESTS / self._per_s.value), LONGEST_STEP_S)
+        if not is_near_end and not (other.is_tried(now_s) and now_s < other.next_s):
+            ceiling.rise(now_s, least, step_s)
 
     def sent(self, now_s: float) -> Try:
         """Note that a request is sent."""
         if not self._sent:
             self._since_s = self._first_s = now_s
         self._sent += 1
-        each_s = 1 / self._per_s.value
-        self._next_send_s = max(self._next_send_s, now_s - 0.02) + each_s
+        self._next_send_s = max(self._next_send_s, now_s - CATCH_UP_S) + 1 / self._per_s.value
         this = Try(self._sent, now_s, len(self._open) + 1)
         self._open[this] = None
         self._admitted += 1
@@ -124,16 +128,14 @@ class Limits:
         """Note that a request with a place is on its way."""
         this.posted_s = now_s
         self._posted += 1
-        self._last_second.append(this)
+        self._last_second.sent(this, now_s)
 
     def admitted(self, this: Try, now_s: float) -> None:
         """Note that the service has begun to answer."""
-        self._closed = 0
-        if this.started_s > self._refused_s:
-            self._told_s = self._refused_s = math.inf
+        self._pause.admitted(this.started_s)
         if this.started_s > self._found_s:
             self._most_open = max(self._most_open, this.beside)
-            self._most_last_second = max(self._most_last_second, self._in_last_second(now_s))
+            self._most_last_second = max(self._most_last_second, self._last_second.admitted(now_s))
 
     def ended(self, this: Try) -> None:
         """Note that the request is over, however it ended."""
@@ -144,20 +146,13 @@ class Limits:
     def withdrawn(self, this: Try) -> None:
         """Note that a request was not sent after all."""
         self._posted += this.posted_s is None
-        self._open.pop(this, None)
-        this.refused = True
-        if this.started_s > self._since_s:
-            self._admitted -= 1
+        self._not_admitted(this)
 
     def refused(self, this: Try, now_s: float, retry_after_s: float | None) -> None:
         """Note a 429."""
-        self._open.pop(this, None)
-        this.refused = True
-        if this.started_s > self._since_s:
-            self._admitted -= 1
+        self._not_admitted(this)
         self._resting.append(now_s + REST_S)
-        if retry_after_s is not None and now_s + retry_after_s < self._told_s:
-            self._told_s, self._refused_s = now_s + retry_after_s, now_s
+        self._pause.told(now_s, retry_after_s)
         if this.started_s <= self._found_s:
             return  # of a limit that has been found already
         between = max(0, this.number - self._last_refused - 1)
@@ -166,73 +161,73 @@ class Limits:
         if self._count > 1:
             self._start_next_s = now_s + FIRST_STEP_AFTER_REFUSAL_S
         self._room = min(self._room, sum(other.number < this.number for other in self._open))
-        trying = self._at_once.is_trying or self._per_s.is_trying
-        signs = SIGNS if not trying else SIGNS_WHILE_TRYING if self._refused_since else 1
-        if not trying:
-            self._refused_since += 1
-        if self._closed:
-            self._pause(now_s)
-        elif self._count >= signs:
-            if self._lower(now_s):
-                self._found_s, self._count, self._room = now_s, 0.0, math.inf
-                return
-            debt_s = self._in_last_second(now_s) / self._per_s.value - 1
-            self._pause(now_s, min(max(debt_s, REST_S), 1.0))
+        if self._pause.times or self._count >= (SIGNS if self._tried(now_s) is None else SIGNS_OF_TRIAL):
+            self._found(now_s)
+
+    def _not_admitted(self, this: Try) -> None:
+        self._open.pop(this, None)
+        self._last_second.refuse(this)
+        if this.started_s > self._since_s:
+            self._admitted -= 1
+
+    def _tried(self, now_s: float) -> Ceiling | None:
+        """Return the ceiling that a refusal is laid to, where one has just been tried upwards."""
+        last = max(self._at_once, self._per_s, key=lambda ceiling: ceiling.risen_s)
+        return last if last.is_tried(now_s) else None
+
+    def _found(self, now_s: float) -> None:
+        """Lower what was found to be a limit, and pause as long as the service has to recover.
+
+        Where it is how many at once, those that end make room, and no pause is needed. Where nothing was admitted after
+        a pause, the service may count what it has admitted in the last second.
+        """
+        last_second = self._last_second.admitted(now_s)
+        if self._pause.times and not self._open and not last_second:
+            self._pause.begin_closed(now_s)
+        elif self._lower(now_s):
+            excess_s = last_second / self._per_s.value - 1
+            pause_s = self._last_second.oldest_leaves_s(now_s) if self._pause.times else excess_s
+            self._pause.begin(now_s, min(max(pause_s, REST_S), 1.0))
+        else:
+            self._resting.clear()
+        self._found_s, self._count, self._room = now_s, 0.0, math.inf
 
     def _lower(self, now_s: float) -> bool:
-        """Lower what was found to be a limit, or both where it can be either, to what was admitted.
+        """Lower a limit to what was admitted, or both where it can be either; return whether the rate was lowered.
 
-        Return whether it is surely how many at once: then those that end make room, and no pause is needed. How many
-        at once it cannot be where a request was refused while fewer were open than were admitted before.
+        It is not how many at once where a request was refused while fewer were open than were admitted before; not how
+        many a second where fewer were admitted in the last second. Where it can be either, it is what was just tried.
         """
-        last_second = self._in_last_second(now_s)
-        at_once = self._room >= max(1, 0.85 * self._most_open)  # 0.85: some have ended, and we do not know yet
-        trying = self._at_once.is_trying and not self._per_s.is_trying
-        surely_at_once = at_once and trying and self._room <= self._at_once.kept
+        last_second = self._last_second.admitted(now_s)
+        is_at_once = self._room >= max(1, SAME * self._most_open)
+        is_rate = not is_at_once or last_second >= SAME * self._most_last_second
+        tried = self._tried(now_s)
+        if is_at_once and is_rate and tried is not None:
+            is_at_once, is_rate = tried is self._at_once, tried is self._per_s
         rate = self._measured_rate(now_s, last_second)
-        if at_once:
+        if is_at_once:
             self._at_once.lower(self._room, now_s, rate)
-        if surely_at_once:
-            self._resting.clear()  # as many as are open may be, so nothing is to wait for
-            rate = self._per_s.value
-        elif at_once and not self._rate_bound:
-            rate = max(last_second, self._most_last_second) / min(max(now_s - self._first_s, 0.05), 1)
-        elif self._per_s.is_trying and not self._refused_since:
-            kept = self._per_s.kept
-            rate = MARGIN * last_second if last_second >= FAR_RATE * kept else kept + PART * (last_second - kept)
-        else:
-            rate = min(MARGIN * rate, self._per_s.value)
-            if self._per_s.is_trying:
-                rate = max(rate, MARGIN * min(self._per_s.kept, last_second))
-        if not at_once or last_second >= 0.8 * self._most_last_second:
-            rate = max(rate, LEAST_PER_S)
+            self._most_open = self._room
+        if is_rate:
+            rate = max(self._lowered_rate(now_s, last_second, rate, is_at_once), LEAST_PER_S)
             self._per_s.lower(rate, now_s, rate)
             if now_s - self._since_s >= 1:
                 self._since_s, self._admitted = now_s, 0
-        self._most_open = self._room if at_once else 0.7 * self._most_open
+        self._at_once.risen_s = self._per_s.risen_s = -math.inf  # no trial is under way
         self._most_last_second = last_second
         self._start_at_once = math.inf
-        self._refused_since, self._rate_bound = 0, False
-        return surely_at_once
+        return is_rate
+
+    def _lowered_rate(self, now_s: float, last_second: int, rate: float, is_at_once: bool) -> float:
+        """Return the requests a second to ask for from now on. rate: what was measured."""
+        kept = self._per_s.kept
+        if is_at_once and kept == math.inf:  # perhaps no limit at all: as fast as it went so far
+            return max(last_second, self._most_last_second) / min(max(now_s - self._first_s, 0.05), 1)
+        if self._tried(now_s) is self._per_s and last_second >= SAME * kept:
+            return kept + PART * max(0, last_second - kept)
+        return min(MARGIN * rate, self._per_s.value)
 
     def _measured_rate(self, now_s: float, last_second: int) -> float:
-        """Return what was admitted a second since the last limit: nothing was saved up then, nor is now."""
+        """Return how many were admitted a second since the last limit, or in the last second where that is more."""
         passed_s = now_s - self._since_s
-        mean = self._admitted / passed_s if passed_s >= MEASURED_S else float(last_second)
-        return mean if mean * FAR_RATE >= last_second else float(last_second)
-
-    def _pause(self, now_s: float, pause_s: float = REST_S) -> None:
-        """Let nobody be sent for a moment, and for longer where nothing was admitted since the last time."""
-        if self._closed:
-            told_s = self._told_s - now_s if math.isfinite(self._told_s) else 0.0
-            pause_s = max(told_s, CLOSED_S * 2**self._closed)
-            self._told_s = self._refused_s = math.inf
-        if not self._open:
-            self._closed += 1
-        self._paused_until_s = max(self._paused_until_s, now_s + min(pause_s, LONGEST_PAUSE_S))
-        self._found_s, self._count, self._room = now_s, 0.0, math.inf
-
-    def _in_last_second(self, now_s: float) -> int:
-        while self._last_second and (self._last_second[0].refused or (self._last_second[0].posted_s or 0) < now_s - 1):
-            self._last_second.popleft()
-        return sum(not each.refused for each in self._last_second)
+        return max(self._admitted / passed_s if passed_s >= MEASURED_S else 0.0, last_second)

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 import openai
 
-from flowkit.model.limits import Limits, Try
+from flowkit.model.limits import Limits
+from flowkit.model.tries import Try
 from flowkit.model.waits import may_ask_again, retry_after_s
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,9 @@ class Pace:
     async def wait(self, limits: Limits, first: bool) -> Try:
         """Return when there is a place. first: stand before all others."""
         now_s = time.monotonic()
-        if not self._line and limits.wait_s(now_s) <= 0:
+        if not first:
+            limits.came(now_s)
+        if not self._line and limits.wait_s(now_s, 1) <= 0:
             return limits.sent(now_s)
         mine = asyncio.get_running_loop().create_future()
         if first:
@@ -80,7 +83,7 @@ class Pace:
             if self._line[0].done():  # was cancelled
                 self._line.popleft()
                 continue
-            if (wait_s := self.limits.wait_s(now_s)) > 0:
+            if (wait_s := self.limits.wait_s(now_s, len(self._line))) > 0:
                 break
             self._line.popleft().set_result(self.limits.sent(now_s))
             self.woken += 1

@@ -1,0 +1,39 @@
+"""How long nothing is sent to a service that has just refused: a moment, and longer where it is closed to everybody."""
+
+from __future__ import annotations
+
+import math
+
+# The first pause where nothing at all is admitted, doubled each time; a Retry-After is kept to where it is longer.
+CLOSED_S, LONGEST_PAUSE_S = 0.25, 60.0
+
+
+class Pause:
+    """The time until which nothing is sent. times: how many pauses there were since anything was admitted."""
+
+    def __init__(self) -> None:
+        self.until_s = -math.inf
+        self.times = 0
+        self._told_until_s = self._told_s = math.inf  # the earliest end that a Retry-After named, and when it did
+
+    def told(self, now_s: float, retry_after_s: float | None) -> None:
+        """Note a refusal's Retry-After."""
+        if retry_after_s is not None and now_s + retry_after_s < self._told_until_s:
+            self._told_until_s, self._told_s = now_s + retry_after_s, now_s
+
+    def admitted(self, started_s: float) -> None:
+        """Note that a request which got its place at `started_s` was admitted."""
+        self.times = 0
+        if started_s > self._told_s:
+            self._told_until_s = self._told_s = math.inf
+
+    def begin(self, now_s: float, pause_s: float) -> None:
+        """Send nothing for `pause_s`."""
+        self.times += 1
+        self.until_s = max(self.until_s, now_s + pause_s)
+
+    def begin_closed(self, now_s: float) -> None:
+        """Send nothing to a closed service until the earliest time that it has named, or for a pause that doubles."""
+        told_s = self._told_until_s - now_s if math.isfinite(self._told_until_s) else 0.0
+        self._told_until_s = self._told_s = math.inf
+        self.begin(now_s, min(max(told_s, CLOSED_S * 2**self.times), LONGEST_PAUSE_S))

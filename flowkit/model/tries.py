@@ -1,0 +1,48 @@
+"""What was sent to a service: each try of a request, and how many of the last second were not refused."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(eq=False)
+class Try:
+    """One sending of one request. number: in the order of sending. beside: how many were open, itself included.
+
+    started_s: when it got its place. posted_s: when it was sent, a little later on a busy machine; None before.
+    """
+
+    number: int
+    started_s: float
+    beside: int
+    posted_s: float | None = None
+    refused: bool = False
+
+
+class LastSecond:
+    """The tries that were sent within one second, whose refusals come later than they."""
+
+    def __init__(self) -> None:
+        self._tries = deque[tuple[float, Try]]()
+        self._refused = 0
+
+    def sent(self, this: Try, now_s: float) -> None:
+        """Note that it is on its way."""
+        self._tries.append((now_s, this))
+
+    def refuse(self, this: Try) -> None:
+        """Note that it was refused."""
+        this.refused = True
+        if this.posted_s is not None and self._tries and self._tries[0][0] <= this.posted_s:
+            self._refused += 1
+
+    def oldest_leaves_s(self, now_s: float) -> float:
+        """Return the seconds until the oldest of them is a second old."""
+        return self._tries[0][0] + 1 - now_s if self._tries else 0.0
+
+    def admitted(self, now_s: float) -> int:
+        """Return how many were sent in the last second and have not been refused so far."""
+        while self._tries and self._tries[0][0] < now_s - 1:
+            self._refused -= self._tries.popleft()[1].refused
+        return len(self._tries) - self._refused
