@@ -16,7 +16,7 @@ from flowkit.model.pauses import Pause
 from flowkit.model.tries import LastSecond, Try
 
 # A new service is asked for 16 at once; twice as many each time that all are sent and 0.05 s have brought no refusal.
-FIRST_AT_ONCE, FIRST_STEP_S, FIRST_STEP_AFTER_REFUSAL_S = 16, 0.05, 0.2
+FIRST_AT_ONCE, FIRST_STEP_S, FIRST_STEP_AFTER_REFUSAL_S = 24, 0.05, 0.2
 # Each refusal counts 1, each admitted request between two of them takes LEAK off: up to 13 % refused are chance.
 LEAK = 0.15
 SIGNS, SIGNS_OF_TRIAL = 2.5, 1  # so high a count is a limit; just after a step upwards one refusal is enough
