@@ -18,7 +18,7 @@ from flow import ChatFlow
 from flowkit.base.errors import BadInputError
 from flowkit.base.files import told
 from flowkit.base.printing import speak_plainly
-from flowkit.base.program import stop_printing
+from flowkit.base.program import end_quickly, stop_printing
 from flowkit.base.text import clean, visible
 from flowkit.data.figures import Figures, write_figures
 from flowkit.data.labels import Label, read_labels
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = read_options(arguments)
     speak_plainly()
+    end_quickly()
     try:
         if options.estimate:
             return print_estimate(options)

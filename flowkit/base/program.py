@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -23,6 +25,7 @@ def exit_code_of(main: Callable[[], int | None], name: str) -> int:
     name: of the program, in front of the line. A fault of ours is raised, with its traceback.
     """
     speak_plainly()
+    end_quickly()
     try:
         code = main() or WELL
         sys.stdout.flush()  # here, where a reader that has left is no error
@@ -36,6 +39,11 @@ def exit_code_of(main: Callable[[], int | None], name: str) -> int:
         return _say(name, _cause(error), FAILED)
     except ValueError as error:
         return _say(name, str(error), BAD_CONFIGURATION)
+
+
+def end_quickly() -> None:
+    """Spare Python, at its end, one more search for cycles in all that was imported: 0.3 s, with promptflow 0.8 s."""
+    atexit.register(gc.freeze)
 
 
 def stop_printing() -> None:
