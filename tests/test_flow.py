@@ -115,7 +115,7 @@ def test_a_hundred_chats_that_start_together_leave_the_loop_room(server: ChatSer
         worked_s = asyncio.run(longest_between_beats(time.thread_time, [flow.stream("Hello?") for _ in range(100)]))
     finally:
         gc.unfreeze()
-    assert worked_s < 0.025
+    assert worked_s < 0.06  # 0.02 s; 0.12 where all start in one turn of the loop
 
 
 def test_the_reply_tells_a_cut_answer_from_a_finished_one(server: ChatServer) -> None:
