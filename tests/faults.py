@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import sys
 import tempfile
 import time
@@ -35,10 +36,11 @@ class Faults:
 
     def __call__(self, body: dict[str, Any]) -> Act:
         """Return the act for a request."""
-        asked = _asked(body)
-        if body.get("stream") and asked.split("Question ")[-1].split("?")[0].endswith("7"):
+        question, asked = body["messages"][-1]["content"], _asked(body)
+        is_chat = re.fullmatch(r"Question \d+\?", question)  # a verdict is asked for as a stream, too, after a silence
+        if is_chat and question.endswith("7?"):
             return Status(400, "the prompt was filtered", error_code="content_filter")
-        right = Answer(deltas=["Re: ", asked], first_s=0.02) if body.get("stream") else VERDICT
+        right = Answer(deltas=["Re: ", question], first_s=0.02) if is_chat else VERDICT
         act: Act = right
         if not self.healed and self.chance.random() < SHARE:
             slow = replace(right, first_s=SLOW_S)
@@ -122,9 +124,9 @@ async def _bare(server: ChatServer, lines: int) -> None:
 
 
 def _asked(body: dict[str, Any]) -> str:
-    """Return the request's last message, the judge's marks taken out."""
-    text = str(body["messages"][-1]["content"])
-    return " ".join(line for line in text.split("\n") if not line.startswith("<"))
+    """Return the request's messages, the judge's marks taken out."""
+    lines = "\n".join(str(message["content"]) for message in body["messages"]).split("\n")
+    return "\n".join(line for line in lines if not line.startswith("<"))
 
 
 def _missing(row: dict[str, Any]) -> int:
