@@ -76,7 +76,7 @@ class Limits:
         busy = len(self._open) + len(self._resting)
         if busy >= self.most:
             return self._resting[0] - now_s if self._resting else math.inf
-        if busy >= self._start_at_once and (start_s := self._start_s(now_s)) > 0:
+        if busy >= self._start_at_once and (start_s := self._start_wait_s(now_s)) > 0:
             return start_s
         if busy + 1 > max(1, self._at_once.value):
             self._try_more(self._at_once, now_s, waiting)
@@ -88,7 +88,7 @@ class Limits:
             return self._next_send_s - now_s
         return 0.0
 
-    def _start_s(self, now_s: float) -> float:
+    def _start_wait_s(self, now_s: float) -> float:
         """Return the seconds until a new service is asked for twice as many at once."""
         if not self._start_next_s and self._sent - self._posted <= self._start_at_once / 4:
             self._start_next_s = now_s + FIRST_STEP_S
