@@ -215,6 +215,7 @@ def test_without_promptflow_a_connection_of_its_is_refused_with_what_to_do(insta
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_without_promptflow_the_fast_tests_pass(installed: Installed) -> None:
     chosen = ("-m", "not slow and not ray", "-k", " or ".join(NEAR_PROMPTFLOW))
     printed = installed.run(

@@ -134,6 +134,7 @@ def test_an_evaluation_says_which_lines_it_had_to_leave_out(base: str, project: 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_aggregation_that_fails_is_an_error_of_the_run(base: str, project: Project) -> None:
     assert base
     printed = project.pf_run("unsummed", "no_sum:NoSum", *ANSWERS)

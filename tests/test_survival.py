@@ -43,7 +43,7 @@ def each_desk(request: pytest.FixtureRequest, desk: Desk) -> Desk:
     [
         pytest.param("local", signal.SIGINT, id="local, ctrl-c"),
         pytest.param("local", signal.SIGKILL, id="local, killed"),
-        pytest.param("promptflow", signal.SIGINT, marks=PROMPTFLOW, id="promptflow, ctrl-c"),
+        pytest.param("promptflow", signal.SIGINT, marks=[*PROMPTFLOW, pytest.mark.long], id="promptflow, ctrl-c"),
         pytest.param("promptflow", signal.SIGKILL, marks=[*PROMPTFLOW, pytest.mark.long], id="promptflow, killed"),
     ],
     indirect=["each_desk"],
