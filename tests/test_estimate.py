@@ -82,7 +82,7 @@ def test_it_is_printed_with_the_money_and_nothing_is_sent(
     answers, verdicts = (re.sub(r"\s+", " ", line) for line in printed.splitlines() if line.startswith(("ans", "ver")))
     assert answers == f"answers 3 {found.answers.prompt} 3,072"
     assert (told := re.fullmatch(r"verdicts 6 at most ([\d,]+) 3,072", verdicts))
-    assert int(told[1].replace(",", "")) == pytest.approx(found.verdicts.prompt, rel=0.01)  # a mark is new each time
+    assert int(told[1].replace(",", "")) == pytest.approx(found.verdicts.prompt, rel=0.05)  # a mark is new each time
     assert f"about ${most / 1e6:.4f} at most (prices of genai-prices 0." in printed
     assert server.requests == []
     assert list(tmp_path.iterdir()) == []
