@@ -36,7 +36,7 @@ class Ceiling:
         if self._found >= len(HOLDS_S):
             hold_s = max(hold_s, HOLD_REQUESTS / max(rate, 0.1))
         self.value = self.kept = value
-        self._step, self.next_s, self.risen_s = FIRST_STEP, now_s + hold_s, -math.inf
+        self._step, self.next_s = FIRST_STEP, now_s + hold_s
         self._found += 1
 
     def rise(self, now_s: float, least: float, step_s: float) -> None:

@@ -15,11 +15,11 @@ from flowkit.model.ceiling import Ceiling
 from flowkit.model.pauses import Pause
 from flowkit.model.tries import LastSecond, Try
 
-# A new service is asked for 16 at once; twice as many each time that all are sent and 0.05 s have brought no refusal.
+# A new service is asked for 24 at once; twice as many each time that all are sent and 0.05 s have brought no refusal.
 FIRST_AT_ONCE, FIRST_STEP_S, FIRST_STEP_AFTER_REFUSAL_S = 24, 0.05, 0.2
 # Each refusal counts 1, each admitted request between two of them takes LEAK off: up to 13 % refused are chance.
 LEAK = 0.15
-SIGNS, SIGNS_OF_TRIAL = 2.5, 1  # so high a count is a limit; just after a step upwards one refusal is enough
+SIGNS = 2.5  # so high a count is a limit; just after a step upwards one refusal is enough
 REST_S = 0.1  # a place whose request was refused stays empty so long: the next would be refused too
 STEP_S, STEP_REQUESTS, LONGEST_STEP_S = 0.2, 6, 1.0  # a step upwards each 0.2 s, and at low rates each 6 requests
 # What is refused near the end of a run still waits when all others are done. So no higher limit is tried where no new
@@ -128,7 +128,7 @@ class Limits:
         """Note that a request with a place is on its way."""
         this.posted_s = now_s
         self._posted += 1
-        self._last_second.sent(this, now_s)
+        self._last_second.sent(this)
 
     def admitted(self, this: Try, now_s: float) -> None:
         """Note that the service has begun to answer."""
@@ -139,13 +139,12 @@ class Limits:
 
     def ended(self, this: Try) -> None:
         """Note that the request is over, however it ended."""
-        self._posted += this.posted_s is None
-        this.posted_s = this.posted_s or 0.0
+        self._posted += this.posted_s == math.inf
         self._open.pop(this, None)
 
     def withdrawn(self, this: Try) -> None:
         """Note that a request was not sent after all."""
-        self._posted += this.posted_s is None
+        self._posted += this.posted_s == math.inf
         self._not_admitted(this)
 
     def refused(self, this: Try, now_s: float, retry_after_s: float | None) -> None:
@@ -161,7 +160,7 @@ class Limits:
         if self._count > 1:
             self._start_next_s = now_s + FIRST_STEP_AFTER_REFUSAL_S
         self._room = min(self._room, sum(other.number < this.number for other in self._open))
-        if self._pause.times or self._count >= (SIGNS if self._tried(now_s) is None else SIGNS_OF_TRIAL):
+        if self._pause.is_again or self._tried(now_s) or self._count >= SIGNS:
             self._found(now_s)
 
     def _not_admitted(self, this: Try) -> None:
@@ -182,23 +181,22 @@ class Limits:
         a pause, the service may count what it has admitted in the last second.
         """
         last_second = self._last_second.admitted(now_s)
-        if self._pause.times and not self._open and not last_second:
+        if self._pause.is_again and not self._open and not last_second:
             self._pause.begin_closed(now_s)
-        elif self._lower(now_s):
+        elif self._lower(now_s, last_second):
             excess_s = last_second / self._per_s.value - 1
-            pause_s = self._last_second.oldest_leaves_s(now_s) if self._pause.times else excess_s
+            pause_s = self._last_second.oldest_leaves_s(now_s) if self._pause.is_again else excess_s
             self._pause.begin(now_s, min(max(pause_s, REST_S), 1.0))
         else:
             self._resting.clear()
         self._found_s, self._count, self._room = now_s, 0.0, math.inf
 
-    def _lower(self, now_s: float) -> bool:
+    def _lower(self, now_s: float, last_second: int) -> bool:
         """Lower a limit to what was admitted, or both where it can be either; return whether the rate was lowered.
 
         It is not how many at once where a request was refused while fewer were open than were admitted before; not how
         many a second where fewer were admitted in the last second. Where it can be either, it is what was just tried.
         """
-        last_second = self._last_second.admitted(now_s)
         is_at_once = self._room >= max(1, SAME * self._most_open)
         is_rate = not is_at_once or last_second >= SAME * self._most_last_second
         tried = self._tried(now_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -10,13 +11,13 @@ from dataclasses import dataclass
 class Try:
     """One sending of one request. number: in the order of sending. beside: how many were open, itself included.
 
-    started_s: when it got its place. posted_s: when it was sent, a little later on a busy machine; None before.
+    started_s: when it got its place. posted_s: when it was sent, a little later on a busy machine; infinite before.
     """
 
     number: int
     started_s: float
     beside: int
-    posted_s: float | None = None
+    posted_s: float = math.inf
     refused: bool = False
 
 
@@ -24,25 +25,25 @@ class LastSecond:
     """The tries that were sent within one second, whose refusals come later than they."""
 
     def __init__(self) -> None:
-        self._tries = deque[tuple[float, Try]]()
-        self._refused = 0
+        self._tries = deque[Try]()
+        self._refused = 0  # of these
 
-    def sent(self, this: Try, now_s: float) -> None:
+    def sent(self, this: Try) -> None:
         """Note that it is on its way."""
-        self._tries.append((now_s, this))
+        self._tries.append(this)
 
     def refuse(self, this: Try) -> None:
-        """Note that it was refused."""
+        """Note that it was refused, or not sent at all."""
         this.refused = True
-        if this.posted_s is not None and self._tries and self._tries[0][0] <= this.posted_s:
+        if self._tries and self._tries[0].posted_s <= this.posted_s < math.inf:
             self._refused += 1
 
     def oldest_leaves_s(self, now_s: float) -> float:
         """Return the seconds until the oldest of them is a second old."""
-        return self._tries[0][0] + 1 - now_s if self._tries else 0.0
+        return self._tries[0].posted_s + 1 - now_s if self._tries else 0.0
 
     def admitted(self, now_s: float) -> int:
         """Return how many were sent in the last second and have not been refused so far."""
-        while self._tries and self._tries[0][0] < now_s - 1:
-            self._refused -= self._tries.popleft()[1].refused
+        while self._tries and self._tries[0].posted_s < now_s - 1:
+            self._refused -= self._tries.popleft().refused
         return len(self._tries) - self._refused
