@@ -108,14 +108,17 @@ def test_the_loop_runs_freely_while_an_answer_streams(server: ChatServer) -> Non
 def test_a_hundred_chats_that_start_together_leave_the_loop_room(server: ChatServer) -> None:
     server.usual = Answer(deltas=["a"] * 2, first_s=0.3)
     flow = ChatFlow(at(server))
+
+    def worked_s() -> float:  # the time of this thread alone: other programs on the machine do not count
+        return asyncio.run(longest_between_beats(time.thread_time, [flow.stream("Hello?") for _ in range(100)]))
+
     gc.collect()
     gc.freeze()  # what pytest holds takes the collector longer than the answers take
     try:
-        # The time of this thread alone: other programs on the machine do not count.
-        worked_s = asyncio.run(longest_between_beats(time.thread_time, [flow.stream("Hello?") for _ in range(100)]))
+        # The best of three: a busy machine only adds. Where all start in one turn of the loop it takes 0.05 s and more.
+        assert min(worked_s() for _ in range(3)) < 0.025
     finally:
         gc.unfreeze()
-    assert worked_s < 0.06  # 0.02 s; 0.12 where all start in one turn of the loop
 
 
 def test_the_reply_tells_a_cut_answer_from_a_finished_one(server: ChatServer) -> None:

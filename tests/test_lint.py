@@ -185,4 +185,4 @@ LONG = [
 def test_a_long_statement_is_read_in_no_time(statement: str) -> None:
     began_s = time.thread_time()  # other programs may keep the machine busy
     findings_of([{"long": statement}])
-    assert time.thread_time() - began_s < 5  # 0.1 s at most; what grows with the square takes minutes
+    assert time.thread_time() - began_s < 0.5  # 0.1 s at most; what grows with the square takes minutes
