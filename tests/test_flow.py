@@ -109,14 +109,17 @@ def test_a_hundred_chats_that_start_together_leave_the_loop_room(server: ChatSer
     server.usual = Answer(deltas=["a"] * 2, first_s=0.3)
     flow = ChatFlow(at(server))
 
-    def worked_s() -> float:  # the time of this thread alone: other programs on the machine do not count
-        return asyncio.run(longest_between_beats(time.thread_time, [flow.stream("Hello?") for _ in range(100)]))
+    def longest_share() -> float:
+        """Return how much of this thread's work lay between two beats: a share, as machines are not equally fast."""
+        began_s = time.thread_time()
+        longest_s = asyncio.run(longest_between_beats(time.thread_time, [flow.stream("Hello?") for _ in range(100)]))
+        return longest_s / (time.thread_time() - began_s)
 
     gc.collect()
     gc.freeze()  # what pytest holds takes the collector longer than the answers take
     try:
-        # The best of three: a busy machine only adds. Where all start in one turn of the loop it takes 0.05 s and more.
-        assert min(worked_s() for _ in range(3)) < 0.025
+        # The best of three: a busy machine only adds. It is 0.04 to 0.07; 0.15 and more where all start in one turn.
+        assert min(longest_share() for _ in range(3)) < 0.08
     finally:
         gc.unfreeze()
 
