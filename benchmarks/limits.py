@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import random
 import sys
 import time
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
+from statistics import median
 from typing import Any, ClassVar
 
 from benchmarks import machine, table
@@ -20,7 +22,8 @@ from benchmarks.server import ANSWER_S, Conversation, Load
 from benchmarks.ways import KEY, MODEL, QUESTION
 
 AT_ONCE = 256
-WAYS = ("bare", "ours")
+ROUNDS, LONG_S = 3, 20.0
+WAYS = ("bare", "ours", "told")
 # By name: what the service does, how many answers are asked for, and the seconds they take at the limit.
 CASES: dict[str, tuple[str, int, float]] = {
     "per-second:20": ("admits 20 a second", 1000, 1000 / 20),
@@ -89,9 +92,18 @@ async def measure(way: str, base_url: str, case: str) -> dict[str, float]:
 
     Of the case "waiting", all are asked at the same moment, and its number is what may be in flight.
     """
-    answers = CASES[case][1]
-    places, at_once = (int(case.split(":")[1]), answers) if case.startswith("waiting") else (AT_ONCE, AT_ONCE)
-    s, failed = await (_ask_bare if way == "bare" else _ask_ours)(base_url, answers, places, at_once)
+    answers, (kind, number, *_) = CASES[case][1], case.split(":")
+    places, at_once, per_s = AT_ONCE, AT_ONCE, math.inf
+    if kind == "waiting":
+        places, at_once = int(number), answers
+    elif way == "told" and kind == "at-once":
+        places = int(number)
+    elif way == "told":
+        per_s = float(number)
+    if way == "bare":
+        s, failed = await _ask_bare(base_url, answers, places, at_once)
+    else:
+        s, failed = await _ask_ours(base_url, answers, places, at_once, per_s)
     refused = server_load(base_url)["refused"]
     return {"s": s, "refused": refused / (answers + refused) * 100, "failed": failed}
 
@@ -115,12 +127,17 @@ async def _ask_bare(base_url: str, answers: int, places: int, at_once: int) -> t
         return await _all(ask, answers, at_once)
 
 
-async def _ask_ours(base_url: str, answers: int, places: int, at_once: int) -> tuple[float, int]:
+async def _ask_ours(base_url: str, answers: int, places: int, at_once: int, per_s: float) -> tuple[float, int]:
+    """Ask as a batch does; where `per_s` is finite, no more than that a second, evenly spaced."""
     from flow import ChatFlow
 
     flow: Any = ChatFlow({"model": MODEL, "base_url": base_url, "api_key": KEY, "max_in_flight": places})
 
-    async def ask(_: int) -> None:
+    start_s = time.monotonic()
+
+    async def ask(ticket: int) -> None:
+        if per_s < math.inf:
+            await asyncio.sleep(start_s + ticket / per_s - time.monotonic())
         async for _piece in flow(QUESTION, []):
             pass
 
@@ -164,38 +181,45 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def report(cases: Sequence[str]) -> str:
-    """Run both ways on each case and return the section of RESULTS.md."""
+    """Run all ways on each case and return the section of RESULTS.md."""
     rows = []
     with hermetic_environment() as environment:
         for case in cases:
             what, answers, floor_s = CASES[case]
+            ways = WAYS if what.startswith("admits") else WAYS[:2]
+            found = _medians(environment, case, ways, rounds=ROUNDS if floor_s < LONG_S else 1)
             cells = [what, f"{answers:,}", table.shown(floor_s)]
-            for way in WAYS:
-                with running_server(environment, "benchmarks.limits", "--serve", "--case", case) as base_url:
-                    arguments = ("--way", way, "--case", case, "--base-url", base_url)
-                    found = run_python(environment, "-m", "benchmarks.limits", *arguments)
-                cells += [table.shown(found["s"]), f"{found['refused']:.1f} %", f"{found['failed']:.0f}"]
+            for way in WAYS[:2]:
+                cells += [table.shown(found[way]["s"]), f"{found[way]['refused']:.1f} %", f"{found[way]['failed']:.0f}"]
+            cells.append(table.shown(found["told"]["s"]) if "told" in found else "")
             print(*cells, file=sys.stderr)
             rows.append(cells)
-    header = [
-        "the service",
-        "answers",
-        "s at least",
-        *(f"{way}: {what}" for way in WAYS for what in ("s", "refused", "failed")),
-    ]
+    columns = [f"{way}: {what}" for way in WAYS[:2] for what in ("s", "refused", "failed")]
+    header = ["the service", "answers", "s at least", *columns, "told: s"]
     return f"""## Limits
 
 {date.today()}, {machine.described(["openai"])}. Reproduce with `make bench`.
 
 {AT_ONCE} answers in flight as far as the service allows; an answer takes {ANSWER_S:.2f} s. "s at least" is what the
 limit, or the service's own waits, allow at best. bare: one openai client that waits as it is told, as often as it
-takes. ours: `flow.ChatFlow` with `max_in_flight`, as in a batch. Both are made before the time starts. One run each;
-"refused" is the share of all requests that the service answered with 429.
+takes. ours: `flow.ChatFlow` with `max_in_flight`, as in a batch. told: the same, told the limit before: what learning
+it costs is the difference. All are made before the time starts. Medians of {ROUNDS} rounds, all ways in turn; a case of
+{LONG_S:.0f} s or more was run once. "refused" is the share of all requests that the service answered with 429.
 
 {table.markdown(header, rows)}
 
 1. All are asked at the same moment: each place that becomes free wakes one that waits, and not all.
 """
+
+
+def _medians(environment: dict[str, str], case: str, ways: Sequence[str], rounds: int) -> dict[str, dict[str, float]]:
+    """Return for each way the medians of what `measure` returns."""
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+    for way in [*ways] * rounds:
+        with running_server(environment, "benchmarks.limits", "--serve", "--case", case) as base_url:
+            arguments = ("--way", way, "--case", case, "--base-url", base_url)
+            found[way].append(run_python(environment, "-m", "benchmarks.limits", *arguments))
+    return {way: {key: median(each[key] for each in runs) for key in runs[0]} for way, runs in found.items()}
 
 
 if __name__ == "__main__":
