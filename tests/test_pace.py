@@ -15,6 +15,7 @@ import pytest
 from flowkit.model.completion import complete_text
 from flowkit.model.configuration import Model, Service
 from flowkit.model.pace import Pace
+from flowkit.model.waits import told_in_words_s
 from flowkit.prompt.history import Message
 from tests.chat_server import Answer, ChatServer, Status
 
@@ -137,9 +138,43 @@ def test_elsewhere_the_client_s_own_tries_are_the_only_ones(server: ChatServer) 
     assert len(server.requests) == 3
 
 
+@pytest.mark.parametrize(
+    ("words", "wait_s"),
+    [
+        (
+            '[{"error": {"details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "36.5s"}]}}]',
+            36.5,
+        ),
+        ('{"error": {"message": "Rate limit reached. Please try again in 1m26.4s. Need more?"}}', 86.4),
+        ('{"error": {"message": "Rate limit reached. Please try again in 6m0s."}}', 360),
+        ('{"error": {"message": "Rate limit reached. Please try again in 20ms."}}', 0.02),
+        ('{"error": {"message": "Exceeded the call rate limit. Please retry after 6 seconds."}}', 6),
+        ("Too many requests, try again in 1 hour 2 minutes", 3720),
+        ('{"error": {"message": "Rate limit of 20 a minute: slow down and try again in a moment"}}', None),
+        ('{"error": {"message": "try again in 3 minutos"}}', None),
+        ("", None),
+    ],
+)
+def test_how_long_to_wait_is_read_from_the_words_too(words: str, wait_s: float | None) -> None:
+    assert told_in_words_s(words.encode()) == (None if wait_s is None else pytest.approx(wait_s))
+
+
 @pytest.mark.parametrize("in_a_batch", [True, False])
-def test_a_retry_after_beyond_the_patience_fails_at_once(server: ChatServer, in_a_batch: bool) -> None:
-    server.usual = Status(429, "slow down", headers=[("retry-after", "3600")])
+def test_what_only_the_words_say_is_waited_for(server: ChatServer, in_a_batch: bool) -> None:
+    server.script = [Status(429, "Rate limit reached. Please try again in 1.2s.")]
+    began_s = time.monotonic()
+    assert ask_all(model_at(server, max_in_flight=8 if in_a_batch else None), 1) == ["Hello there."]
+    assert time.monotonic() - began_s >= 1.2  # without them, half a second
+
+
+@pytest.mark.parametrize("in_a_batch", [True, False])
+@pytest.mark.parametrize(
+    "refusal",
+    [Status(429, "slow down", headers=[("retry-after", "3600")]), Status(429, "Please try again in 1h0m0s.")],
+    ids=["header", "words"],
+)
+def test_a_retry_after_beyond_the_patience_fails_at_once(server: ChatServer, refusal: Status, in_a_batch: bool) -> None:
+    server.usual = refusal
     with pytest.raises(openai.RateLimitError):
         ask_all(model_at(server, max_in_flight=8 if in_a_batch else None), 1)
     assert len(server.requests) == 1

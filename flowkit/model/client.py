@@ -18,7 +18,7 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient
 from flowkit.model.configuration import Service
 from flowkit.model.errors import is_used_up
 from flowkit.model.pace import Pace
-from flowkit.model.waits import retry_after_s
+from flowkit.model.waits import retry_after_s, told_in_words_s
 
 log = logging.getLogger(__name__)
 FILES_KEPT_FREE = 16  # for the journal, the rows and what else the process opens meanwhile
@@ -103,9 +103,12 @@ def _build(service: Service) -> AsyncOpenAI:
         if response.has_redirect_location:
             _refuse_other_server(response)
         too_many, wait_s = response.status_code == 429, retry_after_s(response)
+        body = await response.aread() if too_many else b""
+        if wait_s is None and (wait_s := told_in_words_s(body)) is not None:
+            response.headers["retry-after"] = f"{wait_s:g}"  # where openai's client reads it too
         if (
             (too_many and service.max_in_flight is not None)
-            or (too_many and is_used_up(await response.aread()))
+            or (too_many and is_used_up(body))
             or (wait_s is not None and wait_s > service.give_up_after_s)
         ):
             response.headers["x-should-retry"] = "false"  # the client's own switch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from email.utils import parsedate_to_datetime
 
@@ -9,6 +10,11 @@ import httpx2
 import openai
 
 from flowkit.model.errors import body_of, is_used_up
+
+# "retryDelay": "36.6s" (Gemini), "try again in 1m26.4s", "in 20ms" (OpenAI, Groq), "retry after 6 seconds" (Azure).
+A_TIME = r"(\d+(?:\.\d+)?) ?(ms|s|m|h)(?:ec(?:ond)?s?|in(?:ute)?s?|ours?)?(?![a-z])"
+IN_WORDS = re.compile(rf"(?:retrydelay\W+|(?:again|retry) (?:in|after) )((?:{A_TIME}\s*)+)", re.IGNORECASE)
+UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def retry_after_s(response: httpx2.Response) -> float | None:
@@ -29,6 +35,14 @@ def retry_after_s(response: httpx2.Response) -> float | None:
         return parsedate_to_datetime(told).timestamp() - time.time()
     except (TypeError, ValueError):
         return None
+
+
+def told_in_words_s(body: bytes) -> float | None:
+    """Return the seconds that the body of a 429 asks us to wait, None where it says nothing of it."""
+    told = IN_WORDS.search(body.decode("utf-8", "replace"))
+    if told is None:
+        return None
+    return sum(float(number) * UNITS_S[unit.lower()] for number, unit in re.findall(A_TIME, told[1], re.IGNORECASE))
 
 
 def may_ask_again(error: openai.RateLimitError, patience_s: float) -> bool:
