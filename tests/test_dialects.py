@@ -127,6 +127,11 @@ def test_a_stream_cut_at_any_byte_gives_the_same_text(contents: list[str], cuts:
         ([{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}], "Hello"),
         ([b'data: {"choices": [{"delta":\ndata: {"content": "Hello"}}]}\n\n'], "Hello"),
         ([data(chunk("Hel"))[:-1] + data(chunk("lo"))], "Hello"),
+        ([data(chunk("Hel"))[:-2] + json.dumps(chunk("lo")).encode() + b"\n\n"], "Hello"),
+        ([data(chunk("Hel"))[:-2] + data(chunk("lo"))], "Hello"),
+        ([b"data: " + data(chunk("Hello"))], "Hello"),
+        ([b"  " + data(chunk("Hello"))], "Hello"),
+        ([{"choices": [{"text": "Hello"}]}], "Hello"),
     ],
 )
 def test_the_text_of_every_form_of_content_is_the_answer(frames: list[Any], text: str) -> None:
@@ -146,7 +151,10 @@ def test_a_refusal_is_the_text_and_the_reply_says_so(server: ChatServer) -> None
 
 @pytest.mark.parametrize(
     ("said", "means"),
-    [("STOP", "stop"), ("MAX_TOKENS", "length"), ("model_length", "length"), ("SAFETY", "content_filter"), ("x", "x")],
+    [
+        *(("STOP", "stop"), ("MAX_TOKENS", "length"), ("model_length", "length"), ("token_limit", "length")),
+        *(("SAFETY", "content_filter"), ("guardrail_intervened", "content_filter"), ("x", "x")),
+    ],
 )
 def test_the_end_of_an_answer_is_told_in_one_set_of_words(said: str, means: str) -> None:
     reply = Reply()
@@ -170,7 +178,7 @@ def test_an_answer_that_the_service_gives_up_is_an_error_that_says_so(server: Ch
         Raw(stream(chunk("Hello"), DONE, done=False)),
         Raw(stream(chunk("Hello"), chunk(finish="stop"), done=False)),
         Raw(stream(chunk("Hello"), chunk(finish="stop"), done=False), then="reset"),
-        Raw(stream(chunk("Hello"), DONE, done=False), then="reset"),
+        Raw(stream(chunk("Hello"), b"data: [done]\n\n", done=False), then="reset"),
         Raw(stream(chunk("Hello"), DONE, done=False), then="hang"),
         Raw([*stream(chunk("Hello"), DONE, done=False), None]),
         Raw(stream(chunk("Hello"), chunk(finish="stop"), data({"error": "late"}), b'data: {"cho')),
@@ -232,6 +240,10 @@ def test_a_stream_that_stops_within_a_chunk_is_a_lost_connection(server: ChatSer
         (b"event: error\ndata: boo\n\n", "boo"),
         (b'{"error": {"message": "boo"}}\n', "boo"),
         (b'{"error":\n {"message": "boo"}}\n', "boo"),
+        (b'error: {"code": 500, "message": "boo"}\n\n', "reports an error: boo"),
+        (data(chunk())[:-1] + b'error: {"code": 500, "message": "boo"}\n\n', "reports an error: boo"),
+        ({**chunk(), "x_groq": {"id": "1", "error": "boo"}}, "reports an error: boo"),
+        ({"error_code": 336003, "error_msg": "boo"}, "reports an error: boo"),
         (b"\xffboo\n\n", "\ufffdboo"),
         ({"error": {"message": "half \ud83d " + KEY}}, "half \ufffd <the key>"),
         ({"hello": "world"}, "ended before the answer did"),
@@ -257,6 +269,8 @@ def test_what_is_no_chunk_is_an_error_that_names_it(server: ChatServer, frame: A
         (b"busy", "busy"),
         (b'{"hello": "world"}', 'no chat completion: {"hello": "world"}'),
         (b'{"choices": []}', "ended before the answer did"),
+        (b'{"choices": null, "base_resp": {"status_code": 1008, "status_msg": "boo"}}', "no chat completion: boo"),
+        (b'data: {"choices": null, "base_resp": {"status_msg": "boo"}}\n\ndata: [DONE]\n\n', "no chat completion: boo"),
         (b'{"choices": [{"mess', "ended before the answer did"),
         (b"null", "ended before the answer did"),
         (b" ", "ended before the answer did"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -12,15 +14,19 @@ import openai
 from flowkit.base.text import clean
 from flowkit.model.events import Event, EventReader
 from flowkit.model.reply import Reply
-from flowkit.model.words import is_error
+from flowkit.model.words import has_words, is_error
 
 KEEP_ALIVE = ("", "ping", "keep-alive", "keepalive", "heartbeat")
 FAREWELLS = ("[DONE]", '"[DONE]"', "DONE")
+BETWEEN = re.compile(r"(?:\s|data:)*")  # two values in one event
+JSON = json.JSONDecoder()
 NO_REASON = ("", "null", "none")
 TEXT_PARTS = (None, "text", "output_text")
 CUT = {
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
+    **dict.fromkeys(("max_length", "token_limit", "time_limit", "error_limit"), "length"),  # watsonx, Cohere
     **dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content", "sensitive"), "content_filter"),
+    **dict.fromkeys(("blocklist", "spii", "content_filtered", "guardrail_intervened", "error_toxic"), "content_filter"),
 }
 # vLLM and SGLang abort, OpenRouter says "error", DeepSeek has no room, Zhipu lost its network: there is no answer then.
 FAILED = (
@@ -56,9 +62,9 @@ class ReplyReader:
         reason = self._reply.finish_reason
         if reason in FAILED:
             raise self._error(f"the service gave this answer up, finish_reason {reason!r}")
+        if reason is None and self._stranger is not None and not self.chunks:
+            raise self._error("what came is no chat completion", json.dumps(self._stranger))
         if reason is None and not self.done:
-            if self._stranger is not None and not self.chunks:
-                raise self._error("what came is no chat completion", json.dumps(self._stranger))
             raise openai.APIConnectionError(message="the reply ended before the answer did", request=self._request)
         self._reply.finish_reason = reason or "stop"
         if self._half:
@@ -82,7 +88,7 @@ class ReplyReader:
         text = event.data
         if not text.startswith("{"):
             text = text.strip()
-            if text in FAREWELLS or text.startswith(FAREWELLS[0]):
+            if text.upper() in FAREWELLS or text.startswith(FAREWELLS[0]):
                 self.done = True
                 return []
             if text in KEEP_ALIVE or event.name in KEEP_ALIVE[1:]:
@@ -97,15 +103,26 @@ class ReplyReader:
 
     def _frames_of_text(self, event: Event, at_end: bool) -> list[Any]:
         """Return what a text that is no JSON may be: several chunks, an error, or half a chunk at the end."""
-        lines = event.data.split("\n")
-        if len(lines) > 1 and all(line.endswith("}") or line in FAREWELLS for line in lines):
-            # Some services leave out the blank line between two events.
-            return [frame for line in lines for frame in self._frames_of(Event(line, event.name), at_end)]
+        if frames := self._several(event.data):
+            return frames
         if event.name == "error":
             return [event.data]
         if at_end and event.data.startswith("{"):
             return []
         raise self._error("the service sent what is no JSON", event.data)
+
+    def _several(self, text: str) -> list[Any]:
+        """Return the values that follow each other in `text`, where a service left out the blank line between them."""
+        frames, at = list[Any](), 0
+        with suppress(ValueError, RecursionError):
+            while (at := _end_of_gap(text, at)) < len(text):
+                if text.startswith(FAREWELLS[0], at):
+                    self.done = True
+                    break
+                frame, at = JSON.raw_decode(text, at)
+                frames.append(frame)
+            return frames
+        return []
 
     def _take(self, frame: Any) -> str:
         """Return the text of a chunk or of a whole reply, and note what else it says."""
@@ -122,7 +139,7 @@ class ReplyReader:
         if self._reply.id is None and isinstance(given := frame.get("id"), str):
             self._reply.id = clean(given) or None
         if not (choices := frame.get("choices")):
-            if frame and not usage and "choices" not in frame:
+            if frame and not usage and ("choices" not in frame or has_words(frame)):
                 self._stranger = frame
             return ""
         if not isinstance(choices, list):
@@ -139,7 +156,7 @@ class ReplyReader:
         message = choice.get("message" if whole else "delta") or {}
         if not isinstance(message, dict):
             raise self._wrong("'message'" if whole else "'delta'", "an object", message)
-        text = self._text_of(message.get("content"))
+        text = self._text_of(message.get("content") if message else choice.get("text"))
         if not text and (refusal := message.get("refusal")):
             text, self._reply.refused = self._text_of(refusal), True
         reason = choice.get("finish_reason")
@@ -190,6 +207,11 @@ class ReplyReader:
         if isinstance(body, dict) and isinstance(body.get("error"), dict):
             body = body["error"]  # as openai does, which reads the error's code there
         return openai.APIError(clean(message), self._request, body=body)
+
+
+def _end_of_gap(text: str, at: int) -> int:
+    gap = BETWEEN.match(text, at)
+    return gap.end() if gap else at
 
 
 def counts(usage: object) -> dict[str, int]:

@@ -70,8 +70,11 @@ class EventReader:
         name, _, value = line.partition(b":")
         if name == b"event":
             self._name = value.strip()
-        elif name == b"data":  # without a colon: an empty text
-            self._data.append(b"")
+        elif name.strip() == b"data":  # without a colon an empty text; indented at some services
+            self._data.append(value.strip())
+        elif name == b"error":  # llama.cpp's server
+            before, self._name, self._data = self._dispatch(), name, [value.strip()]
+            return before
         elif name not in FIELDS:
             self._bare.append(line)
             if line.startswith(b"{") and line.endswith(b"}") and len(self._bare) == 1:

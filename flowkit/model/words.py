@@ -14,8 +14,12 @@ LONGEST = 300  # characters of a service's words in a message of ours
 LONGEST_READ = 20_000
 DEEPEST = 6
 # Where services put their words: OpenAI, Gemini, Ollama, TGI ("error"), FastAPI, Mistral ("detail"), vLLM, Azure
-# ("message"), Cloudflare ("errors"), MiniMax ("status_msg"), and what sits around "message" at OpenRouter ("metadata").
-NAMES_OF_ERRORS = ("error", "errors", "fault", "message", "msg", "detail", "error_message", "errormessage", "base_resp")
+# ("message"), Cloudflare ("errors"), Baidu ("error_msg"), MiniMax ("status_msg"), Groq, whose last chunk may have an
+# "error" in "x_groq", and what sits around "message" at OpenRouter ("metadata").
+NAMES_OF_ERRORS = (
+    *("error", "errors", "fault", "message", "msg", "detail", "error_message", "errormessage", "error_msg"),
+    *("base_resp", "x_groq"),
+)
 NAMES = (*NAMES_OF_ERRORS, "error_description", "faultstring", "status_msg", "title", "reason", "metadata", "raw")
 LAST_RESORT = ("code", "type", "status")  # an error that has no words has at least a name
 PAGE = re.compile(r"\s*<(!doctype html|html|head|body|title|h1|center|!--)", re.IGNORECASE)
@@ -39,8 +43,14 @@ def is_error(frame: dict[str, object]) -> bool:
     if "error" in (frame.get("object"), frame.get("type")):
         return True
     if "choices" in frame:
-        return bool(_words(frame.get("error")))
-    return bool(frame.get("error") or _words(frame, names=NAMES_OF_ERRORS, or_code=False))
+        groq = frame.get("x_groq")
+        return bool(_words(frame.get("error")) or (isinstance(groq, dict) and _words(groq.get("error"))))
+    return bool(frame.get("error")) or has_words(frame)
+
+
+def has_words(frame: dict[str, object]) -> bool:
+    """Say whether there are words where services put those of an error, or of a success."""
+    return bool(_words(frame, names=NAMES_OF_ERRORS, or_code=False))
 
 
 def without_secrets(text: str, service: Service) -> str:
