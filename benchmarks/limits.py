@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from benchmarks import machine, table
 from benchmarks.processes import hermetic_environment, run_python, running_server, server_load
-from benchmarks.server import ANSWER_S, Conversation, Load
+from benchmarks.server import ANSWER_S, GAP_S, Conversation, Load
 from benchmarks.ways import KEY, MODEL, QUESTION
 
 AT_ONCE = 256
@@ -32,6 +32,7 @@ CASES: dict[str, tuple[str, int, float]] = {
     "at-once:8": ("admits 8 at once", 1000, 1000 / 8 * ANSWER_S),
     "at-once:32": ("admits 32 at once", 1000, 1000 / 32 * ANSWER_S),
     "at-once:64": ("admits 64 at once", 1000, 1000 / 64 * ANSWER_S),
+    "uneven-at-once:32": ("admits 32 at once, answers of 0.1 to 0.5 s", 1000, 1000 / 32 * ANSWER_S),
     "chance:0.03:1": ("refuses 3 % once, Retry-After: 1", 200, ANSWER_S),
     "chance:0.01:": ("refuses 1 % once, no Retry-After", 1000, 1000 / AT_ONCE * ANSWER_S),
     "waiting:128": ("refuses nothing; 10,000 wait for 128 places (1)", 10_000, 10_000 / 128 * ANSWER_S),
@@ -57,7 +58,7 @@ class Limited(Conversation):
             self.recent.popleft()
         if self.kind == "per-second":
             fits = len(self.recent) < self.number
-        elif self.kind == "at-once":
+        elif self.kind.endswith("at-once"):
             fits = self.load.now < self.number
         elif self.kind == "waiting":
             fits = True
@@ -65,6 +66,8 @@ class Limited(Conversation):
             fits = self.chance.random() >= self.number
         if fits:
             self.recent.append(now_s)
+            if self.kind.startswith("uneven"):
+                self.gap_s = GAP_S * self.chance.uniform(0, 2)
             return True
         Limited.refused += 1
         head = f"retry-after: {self.retry_after}\r\n" if self.retry_after else ""
@@ -96,7 +99,7 @@ async def measure(way: str, base_url: str, case: str) -> dict[str, float]:
     places, at_once, per_s = AT_ONCE, AT_ONCE, math.inf
     if kind == "waiting":
         places, at_once = int(number), answers
-    elif way == "told" and kind == "at-once":
+    elif way == "told" and kind.endswith("at-once"):
         places = int(number)
     elif way == "told":
         per_s = float(number)

@@ -8,6 +8,7 @@ import math
 # tried upwards by 5 %, 10 %, 20 % ...
 HOLDS_S, HOLD_REQUESTS = (0.5, 1.0, 2.5), 50
 FIRST_STEP, LARGEST_STEP = 0.05, 2.0
+PARTS = 8  # of a step of how many at once, spread over its time: the first one that is refused ends it
 TRIAL_S = 1.0  # a limit that is found so soon after a step upwards is laid to the step
 FAR = 1.15  # a limit that was found so much too low is tried upwards soon
 
@@ -21,7 +22,7 @@ class Ceiling:
     def __init__(self) -> None:
         self.value = self.kept = math.inf
         self.next_s = self.risen_s = -math.inf
-        self._step = FIRST_STEP
+        self._step, self._by, self._goal = FIRST_STEP, 0.0, 0.0  # of the step that is being taken: how much, how far
         self._found = 0
 
     def is_tried(self, now_s: float) -> bool:
@@ -36,12 +37,20 @@ class Ceiling:
         if self._found >= len(HOLDS_S):
             hold_s = max(hold_s, HOLD_REQUESTS / max(rate, 0.1))
         self.value = self.kept = value
-        self._step, self.next_s = FIRST_STEP, now_s + hold_s
+        self._step, self._goal, self.next_s = FIRST_STEP, value, now_s + hold_s
         self._found += 1
 
     def rise(self, now_s: float, least: float, step_s: float) -> None:
-        """Take a step up where it is time; called only when the ceiling holds somebody back."""
-        if now_s >= self.next_s:
-            self.value = max(self.value + least, self.value * (1 + self._step))
+        """Take a step up where it is time, or its next part; called only when the ceiling holds somebody back.
+
+        least: of a part; 0 for a step taken at once. step_s: until the next step.
+        """
+        if now_s < self.next_s:
+            return
+        if self.value >= self._goal:
+            self._by = max(least, self.value * self._step)
+            self._goal = self.value + self._by
             self._step = min(2 * self._step, LARGEST_STEP)
-            self.risen_s, self.next_s = now_s, now_s + step_s
+        part = max(least, self._by / PARTS) if least else self._by
+        self.value = min(self.value + part, self._goal)
+        self.risen_s, self.next_s = now_s, now_s + step_s * part / self._by

@@ -25,8 +25,9 @@ STEP_S, STEP_REQUESTS, LONGEST_STEP_S = 0.2, 6, 1.0  # a step upwards each 0.2 s
 # What is refused near the end of a run still waits when all others are done. So no higher limit is tried where no new
 # request has come for NEWCOMER_S and those that wait are done within WORK_LEFT_S.
 NEWCOMER_S, WORK_LEFT_S = 0.2, 2.0
-# So much of what was admitted before counts as no less: some have ended, and we do not know yet.
-SAME = 0.9
+# So much of what was admitted before counts as no less: of a rate, which is measured over one second only, and of how
+# many were in flight, of which some have ended at the service and we do not know yet, so one less besides.
+SAME, SAME_AT_ONCE = 0.9, 0.98
 MARGIN = 0.98  # of a measured rate is asked for
 PART = 0.1  # of the way from the rate that was held to the one that was refused: the service may have saved some up
 CATCH_UP_S = 0.02  # a request that goes out late is made up for by the next, so much of it
@@ -48,6 +49,7 @@ class Limits:
         self._resting = deque[float]()  # when a place becomes free whose request was refused
         self._last_second, self._pause = LastSecond(), Pause()
         self._sent = self._posted = 0
+        self._in_flight = 0  # posted, and neither refused nor ended
         self._start_at_once, self._start_next_s = float(FIRST_AT_ONCE), 0.0
         self._came_s = self._next_send_s = -math.inf
         self._first_s = self._since_s = 0.0  # the first request; since when `_admitted` counts
@@ -55,8 +57,8 @@ class Limits:
         # Since the last time that a limit was found:
         self._found_s = -math.inf
         self._count, self._last_refused = 0.0, 0
-        self._room: float = math.inf  # the fewest that were open when one was refused
-        self._most_open, self._most_last_second = 0.0, 0.0  # with which one was admitted
+        self._room: float = math.inf  # the fewest that were in flight when one was posted that was refused
+        self._most_in_flight, self._most_last_second = 0.0, 0.0  # with which one was admitted
 
     @property
     def under_way(self) -> int:
@@ -115,7 +117,7 @@ class Limits:
             self._since_s = self._first_s = now_s
         self._sent += 1
         self._next_send_s = max(self._next_send_s, now_s - CATCH_UP_S) + 1 / self._per_s.value
-        this = Try(self._sent, now_s, len(self._open) + 1)
+        this = Try(self._sent, now_s)
         self._open[this] = None
         self._admitted += 1
         return this
@@ -126,21 +128,23 @@ class Limits:
 
     def posted(self, this: Try, now_s: float) -> None:
         """Note that a request with a place is on its way."""
-        this.posted_s = now_s
-        self._posted += 1
+        if this.posted_s == math.inf:  # one may be posted again, without a parameter that was refused
+            self._posted += 1
+            self._in_flight += 1
+        this.posted_s, this.beside = now_s, self._in_flight
         self._last_second.sent(this)
 
     def admitted(self, this: Try, now_s: float) -> None:
         """Note that the service has begun to answer."""
         self._pause.admitted(this.started_s)
         if this.started_s > self._found_s:
-            self._most_open = max(self._most_open, this.beside)
+            self._most_in_flight = max(self._most_in_flight, this.beside)
             self._most_last_second = max(self._most_last_second, self._last_second.admitted(now_s))
 
     def ended(self, this: Try) -> None:
         """Note that the request is over, however it ended."""
         self._posted += this.posted_s == math.inf
-        self._open.pop(this, None)
+        self._leave(this)
 
     def withdrawn(self, this: Try) -> None:
         """Note that a request was not sent after all."""
@@ -159,12 +163,17 @@ class Limits:
         self._count = max(0.0, self._count - LEAK * between) + 1
         if self._count > 1:
             self._start_next_s = now_s + FIRST_STEP_AFTER_REFUSAL_S
-        self._room = min(self._room, sum(other.number < this.number for other in self._open))
+        self._room = min(self._room, this.beside - 1)
         if self._pause.is_again or self._tried(now_s) or self._count >= SIGNS:
             self._found(now_s)
 
+    def _leave(self, this: Try) -> None:
+        if this in self._open:
+            del self._open[this]
+            self._in_flight -= this.posted_s < math.inf
+
     def _not_admitted(self, this: Try) -> None:
-        self._open.pop(this, None)
+        self._leave(this)
         self._last_second.refuse(this)
         if this.started_s > self._since_s:
             self._admitted -= 1
@@ -194,10 +203,11 @@ class Limits:
     def _lower(self, now_s: float, last_second: int) -> bool:
         """Lower a limit to what was admitted, or both where it can be either; return whether the rate was lowered.
 
-        It is not how many at once where a request was refused while fewer were open than were admitted before; not how
-        many a second where fewer were admitted in the last second. Where it can be either, it is what was just tried.
+        It is not how many at once where a request was refused with fewer in flight than one was admitted with before;
+        not how many a second where fewer were admitted in the last second. Where it can be either, it is what was just
+        tried.
         """
-        is_at_once = self._room >= max(1, SAME * self._most_open)
+        is_at_once = self._room >= max(1, SAME_AT_ONCE * self._most_in_flight - 1)
         is_rate = not is_at_once or last_second >= SAME * self._most_last_second
         tried = self._tried(now_s)
         if is_at_once and is_rate and tried is not None:
@@ -205,7 +215,7 @@ class Limits:
         rate = self._measured_rate(now_s, last_second)
         if is_at_once:
             self._at_once.lower(self._room, now_s, rate)
-            self._most_open = self._room
+            self._most_in_flight = self._room
         if is_rate:
             rate = max(self._lowered_rate(now_s, last_second, rate, is_at_once), LEAST_PER_S)
             self._per_s.lower(rate, now_s, rate)
@@ -222,7 +232,7 @@ class Limits:
         if is_at_once and kept == math.inf:  # perhaps no limit at all: as fast as it went so far
             return max(last_second, self._most_last_second) / min(max(now_s - self._first_s, 0.05), 1)
         if self._tried(now_s) is self._per_s and last_second >= SAME * kept:
-            return kept + PART * max(0, last_second - kept)
+            return kept + PART * (last_second - kept) if last_second > kept else min(rate, kept)
         return min(MARGIN * rate, self._per_s.value)
 
     def _measured_rate(self, now_s: float, last_second: int) -> float:

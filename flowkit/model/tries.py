@@ -9,15 +9,16 @@ from dataclasses import dataclass
 
 @dataclass(eq=False)
 class Try:
-    """One sending of one request. number: in the order of sending. beside: how many were open, itself included.
+    """One sending of one request. number: in the order of sending.
 
     started_s: when it got its place. posted_s: when it was sent, a little later on a busy machine; infinite before.
+    beside: how many were in flight then, itself included.
     """
 
     number: int
     started_s: float
-    beside: int
     posted_s: float = math.inf
+    beside: int = 0
     refused: bool = False
 
 
