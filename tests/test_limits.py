@@ -250,3 +250,25 @@ def test_one_that_is_posted_again_is_in_flight_once() -> None:
     limits.ended(first)
     limits.posted(second, 0.2)
     assert (first.beside, second.beside) == (1, 1)
+
+
+def test_a_refusal_after_a_pause_makes_the_rate_no_lower_for_our_having_paused() -> None:
+    limits = Limits(256)
+
+    def send(now_s: float, is_admitted: bool) -> None:
+        this = limits.sent(now_s)
+        limits.posted(this, now_s)
+        if is_admitted:
+            limits.admitted(this, now_s)
+            limits.ended(this)
+        else:
+            limits.refused(this, now_s, None)
+
+    for number in range(100):
+        send(number / 200, is_admitted=True)
+    for number in range(12):
+        send(0.5 + number / 100, is_admitted=False)
+    send(1.25, is_admitted=False)  # fifty are left of the last second
+    for _ in range(3):
+        limits.sent(1.4)
+    assert limits.wait_s(1.4, waiting=9) == pytest.approx(3 / 98 - 0.02, abs=0.001)

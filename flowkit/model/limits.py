@@ -233,6 +233,8 @@ class Limits:
             return max(last_second, self._most_last_second) / min(max(now_s - self._first_s, 0.05), 1)
         if self._tried(now_s) is self._per_s and last_second >= SAME * kept:
             return kept + PART * (last_second - kept) if last_second > kept else min(rate, kept)
+        if self._pause.is_again and kept < math.inf:  # few were sent in the last second because we paused
+            return kept
         return min(MARGIN * rate, self._per_s.value)
 
     def _measured_rate(self, now_s: float, last_second: int) -> float:
