@@ -178,7 +178,9 @@ def test_an_answer_that_the_service_gives_up_is_an_error_that_says_so(server: Ch
         Raw(stream(chunk("Hello"), DONE, done=False)),
         Raw(stream(chunk("Hello"), chunk(finish="stop"), done=False)),
         Raw(stream(chunk("Hello"), chunk(finish="stop"), done=False), then="reset"),
+        Raw(stream(chunk("Hello"), DONE, done=False), then="reset"),
         Raw(stream(chunk("Hello"), b"data: [done]\n\n", done=False), then="reset"),
+        Raw([data(chunk("Hello"))[:-1] + b'data: "[DONE]"\n\n']),
         Raw(stream(chunk("Hello"), DONE, done=False), then="hang"),
         Raw([*stream(chunk("Hello"), DONE, done=False), None]),
         Raw(stream(chunk("Hello"), chunk(finish="stop"), data({"error": "late"}), b'data: {"cho')),
@@ -187,7 +189,8 @@ def test_an_answer_that_the_service_gives_up_is_an_error_that_says_so(server: Ch
         Raw([json.dumps(chunk("Hello", finish="stop"), indent=1).encode()], kind="text/plain"),
     ],
     ids=[
-        *("DONE", "reason", "reason and reset", "DONE and reset", "DONE and hang", "DONE and keep-alives"),
+        *("DONE", "reason", "reason and reset", "DONE and reset", "done and reset", "DONE without a blank line"),
+        *("DONE and hang", "DONE and keep-alives"),
         *("reason and error", "no blank line", "one line", "several lines"),
     ],
 )

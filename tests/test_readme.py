@@ -71,8 +71,8 @@ def type_in(typed: Typed, folder: Path, environment: dict[str, str]) -> None:
 @pytest.fixture(scope="module")
 def session(folder: Path, environment: dict[str, str]) -> dict[str, Typed]:
     """Type all commands in order, but for those that take long and show nothing new."""
-    typed = {each.command: each for each in commands() if each.command not in (SET_UP, RECURSIVE)}
-    typed = {command: each for command, each in typed.items() if not command.endswith(OTHER_WAYS)}
+    others = (SET_UP, RECURSIVE, *OTHER_WAYS)
+    typed = {each.command: each for each in commands() if not each.command.endswith(others)}
     for each in typed.values():
         type_in(each, folder, environment)
     return typed

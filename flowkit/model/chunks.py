@@ -116,7 +116,7 @@ class ReplyReader:
         frames, at = list[Any](), 0
         with suppress(ValueError, RecursionError):
             while (at := _end_of_gap(text, at)) < len(text):
-                if text.startswith(FAREWELLS[0], at):
+                if text.startswith(FAREWELLS, at):
                     self.done = True
                     break
                 frame, at = JSON.raw_decode(text, at)

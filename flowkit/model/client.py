@@ -102,15 +102,13 @@ def _build(service: Service) -> AsyncOpenAI:
         """Let fail at once what must not be retried here, and a redirect that leads to another server."""
         if response.has_redirect_location:
             _refuse_other_server(response)
-        too_many, wait_s = response.status_code == 429, retry_after_s(response)
-        body = await response.aread() if too_many else b""
-        if wait_s is None and (wait_s := told_in_words_s(body)) is not None:
-            response.headers["retry-after"] = f"{wait_s:g}"  # where openai's client reads it too
-        if (
-            (too_many and service.max_in_flight is not None)
-            or (too_many and is_used_up(body))
-            or (wait_s is not None and wait_s > service.give_up_after_s)
-        ):
+        wait_s, is_ours = retry_after_s(response), False
+        if response.status_code == 429:
+            body = await response.aread()
+            is_ours = service.max_in_flight is not None or is_used_up(body)
+            if wait_s is None and (wait_s := told_in_words_s(body)) is not None:
+                response.headers["retry-after"] = f"{wait_s:g}"  # where openai's client reads it too
+        if is_ours or (wait_s is not None and wait_s > service.give_up_after_s):
             response.headers["x-should-retry"] = "false"  # the client's own switch
 
     limits: dict[str, Any] = {

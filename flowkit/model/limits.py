@@ -45,11 +45,10 @@ class Limits:
     def __init__(self, most: int) -> None:
         self.most = most
         self._at_once, self._per_s = Ceiling(), Ceiling()
-        self._open: dict[Try, None] = {}  # sent, and neither refused nor ended, in the order of sending
+        self._open = set[Try]()  # sent, and neither refused nor ended
         self._resting = deque[float]()  # when a place becomes free whose request was refused
         self._last_second, self._pause = LastSecond(), Pause()
-        self._sent = self._posted = 0
-        self._in_flight = 0  # posted, and neither refused nor ended
+        self._sent = self._posted = 0  # `_posted`: or over without it
         self._start_at_once, self._start_next_s = float(FIRST_AT_ONCE), 0.0
         self._came_s = self._next_send_s = -math.inf
         self._first_s = self._since_s = 0.0  # the first request; since when `_admitted` counts
@@ -118,7 +117,7 @@ class Limits:
         self._sent += 1
         self._next_send_s = max(self._next_send_s, now_s - CATCH_UP_S) + 1 / self._per_s.value
         this = Try(self._sent, now_s)
-        self._open[this] = None
+        self._open.add(this)
         self._admitted += 1
         return this
 
@@ -128,10 +127,8 @@ class Limits:
 
     def posted(self, this: Try, now_s: float) -> None:
         """Note that a request with a place is on its way."""
-        if this.posted_s == math.inf:  # one may be posted again, without a parameter that was refused
-            self._posted += 1
-            self._in_flight += 1
-        this.posted_s, this.beside = now_s, self._in_flight
+        self._posted += this.posted_s == math.inf  # one may be posted again, without a parameter that was refused
+        this.posted_s, this.beside = now_s, len(self._open) - (self._sent - self._posted)
         self._last_second.sent(this)
 
     def admitted(self, this: Try, now_s: float) -> None:
@@ -144,7 +141,7 @@ class Limits:
     def ended(self, this: Try) -> None:
         """Note that the request is over, however it ended."""
         self._posted += this.posted_s == math.inf
-        self._leave(this)
+        self._open.discard(this)
 
     def withdrawn(self, this: Try) -> None:
         """Note that a request was not sent after all."""
@@ -167,13 +164,8 @@ class Limits:
         if self._pause.is_again or self._tried(now_s) or self._count >= SIGNS:
             self._found(now_s)
 
-    def _leave(self, this: Try) -> None:
-        if this in self._open:
-            del self._open[this]
-            self._in_flight -= this.posted_s < math.inf
-
     def _not_admitted(self, this: Try) -> None:
-        self._leave(this)
+        self._open.discard(this)
         self._last_second.refuse(this)
         if this.started_s > self._since_s:
             self._admitted -= 1

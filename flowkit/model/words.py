@@ -43,8 +43,7 @@ def is_error(frame: dict[str, object]) -> bool:
     if "error" in (frame.get("object"), frame.get("type")):
         return True
     if "choices" in frame:
-        groq = frame.get("x_groq")
-        return bool(_words(frame.get("error")) or (isinstance(groq, dict) and _words(groq.get("error"))))
+        return bool(_words(frame, names=("error", "x_groq"), or_code=False))
     return bool(frame.get("error")) or has_words(frame)
 
 
