@@ -40,12 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile(config.getoption("--hypothesis-profile") or "usual")
     for name in [name for name in os.environ if name.startswith(CONFIGURED)]:
         del os.environ[name]
-    os.environ.update(new_home(Path(tempfile.mkdtemp(prefix="flow-tests-"))))
-
-
-def pytest_unconfigure() -> None:
-    """Remove that home."""
-    shutil.rmtree(os.environ["HOME"], ignore_errors=True)
+    home = Path(tempfile.mkdtemp(prefix="flow-tests-"))
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))  # by its name: $HOME may be a person's
+    os.environ.update(new_home(home))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
