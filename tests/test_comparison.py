@@ -7,6 +7,7 @@ import json
 import operator
 import random
 import time
+import timeit
 from dataclasses import replace
 from typing import Any
 
@@ -166,9 +167,9 @@ def test_the_same_runs_give_the_same_interval_again() -> None:
 def test_ten_thousand_pairs_take_less_than_a_second() -> None:
     chance = random.Random(5)
     now, before = ([chance.randint(1, 5) for _ in range(10_000)] for _ in range(2))
-    rows, baseline, began_s = run_of(now), run_of(before), time.monotonic()
+    rows, baseline = run_of(now), run_of(before)
     assert compare(rows, baseline).differences["good"].pairs == 10_000
-    assert time.monotonic() - began_s < 1
+    assert min(timeit.repeat(lambda: compare(rows, baseline), timer=time.process_time, number=1, repeat=3)) < 1
 
 
 @given(st.lists(st.tuples(st.text(), st.none() | st.integers(1, 5), st.none() | st.integers(1, 5)), max_size=8))

@@ -22,19 +22,24 @@ def make_room(folder: Path, new: Path, shards: int, chat_flow: Any, *, resume: b
 
     resume: go on with the journals that are there; where the data has changed since, each entry goes to the shard that
     its line is in now. Returns where journals that are no longer used are kept, None where there are none.
-    Raises BadInputError where there is nothing to resume.
+    Raises BadInputError where there is nothing to resume, and where what would be removed may be a person's own.
     """
     journals, aside = folder / "journal", None
+    former = [folder / name for name in ("lines", "details")]
     if resume and not journals.is_dir():
         raise BadInputError(f"{journals}: no run on Ray to go on with; start one with --out {folder}")
+    if not journals.is_dir() and (unknown := [str(path) for path in former if path.exists()]):
+        raise BadInputError(
+            f"{', '.join(unknown)}: not made by a run on Ray, and one would need that name; name another --out"
+        )
     if journals.is_dir() and not resume:
         aside = set_aside(journals)
     elif journals.is_dir() and not _same_lines(folder, new, shards):
         aside = set_aside(journals)
         _redistribute(aside, folder, new, shards, chat_flow)
     journals.mkdir(exist_ok=True)
-    for name in ("lines", "details"):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    for path in former:
+        shutil.rmtree(path, ignore_errors=True)
     (folder / "details.jsonl").unlink(missing_ok=True)
     (new / "lines").replace(folder / "lines")
     new.rmdir()
