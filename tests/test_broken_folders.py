@@ -103,7 +103,10 @@ def test_promptflow_without_semaphores_is_told_before_anything_is_sent(desk: Des
 ESCAPES = "\x1b]0;owned\x07\x1b[31mred\x9b2J"
 
 
-def test_no_text_makes_a_terminal_do_anything_and_no_terminal_makes_a_run_fail(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    "engine", ["local", pytest.param("promptflow", marks=[pytest.mark.promptflow, pytest.mark.long])]
+)
+def test_no_text_makes_a_terminal_do_anything_and_no_terminal_makes_a_run_fail(desk: Desk, engine: str) -> None:
     desk.server.usual = lambda body: (
         Answer(deltas=["Hi ", ESCAPES, " \ud83d", "\udc4d \ud83d"])
         if body.get("stream")
@@ -111,11 +114,10 @@ def test_no_text_makes_a_terminal_do_anything_and_no_terminal_makes_a_run_fail(d
     )
     row = {"question": f"Hello {ESCAPES}?", "statements": {f"kind {ESCAPES}": "It is kind."}}
     (desk.folder / "data.jsonl").write_text(json.dumps(row))
-    for engine in ("local", "promptflow"):
-        desk.environment["PYTHONIOENCODING"] = "ascii"
-        code, printed = desk.run("--quiet", "--out", engine, "--engine", engine)
-        assert code == 0, printed
-        assert not {"\x1b", "\x07", "\x9b"} & set(printed)
-        assert "\\x1b" in printed
-        assert desk.rows(engine)[0]["answer"] == f"Hi {ESCAPES} 👍 \ufffd"
-        assert json.loads((desk.folder / engine / "metrics.json").read_text(encoding="utf-8"))["judged"] == 1
+    desk.environment["PYTHONIOENCODING"] = "ascii"
+    code, printed = desk.run("--quiet", "--engine", engine)
+    assert code == 0, printed
+    assert not {"\x1b", "\x07", "\x9b"} & set(printed)
+    assert "\\x1b" in printed
+    assert desk.rows()[0]["answer"] == f"Hi {ESCAPES} 👍 \ufffd"
+    assert json.loads((desk.folder / "out" / "metrics.json").read_text(encoding="utf-8"))["judged"] == 1

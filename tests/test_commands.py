@@ -42,10 +42,11 @@ def files_with(text: str, folder: Path) -> list[str]:
     ("configuration", "path", "header"),
     [
         ('{"model": "m", "base_url": "%s/v1", "api_key": "${env:MY_KEY}"}', "/v1/chat/completions", "authorization"),
-        (
+        pytest.param(
             '{"azure_deployment": "m", "azure_endpoint": "%s", "api_key": "${env:MY_KEY}", "api_version": "v"}',
             "/openai/deployments/m/chat/completions?api-version=v",
             "api-key",
+            marks=pytest.mark.long,
         ),
     ],
     ids=["openai", "azure"],

@@ -153,6 +153,7 @@ print(run.status, (PFClient().get_details(run)["outputs.output"] == "(Failed)").
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_engine_on_one_loop_survives_too_and_leaves_the_persons_flow_file_alone(project: Project) -> None:
     before = (project.folder / "flow.flex.yaml").stat()
     printed = project.python(SDK_RUN, "sdk", "{'batch_use_async': True}")
@@ -192,6 +193,7 @@ print(run.status, failed.sum(), (sys.stdout, sys.stderr) == streams)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_terminal_is_as_it_was_after_many_lines_at_once(project: Project) -> None:
     assert "Completed 0 True" in project.python("import flowkit.bridge\n" + MANY_LINES)
 

@@ -109,6 +109,7 @@ def test_an_answer_that_fails_amid_its_stream_ends_with_an_error_event_and_a_lin
     assert serving.log.read_text().count("the answer failed amid its stream") == lines + 1
 
 
+@pytest.mark.long
 def test_the_default_engine_names_the_one_that_streams_and_shows_its_page(tmp_path: Path) -> None:
     port = programs.free_port()
     command = ["pf", "flow", "serve", "--source", ".", "--port", str(port), "--skip-open-browser"]

@@ -31,7 +31,7 @@ PROMPTFLOW = [pytest.mark.promptflow]
 LOCAL_AND_LONG = ["local", pytest.param("promptflow", marks=[*PROMPTFLOW, pytest.mark.long])]
 
 
-@pytest.fixture(params=["local", pytest.param("promptflow", marks=PROMPTFLOW)])
+@pytest.fixture
 def each_desk(request: pytest.FixtureRequest, desk: Desk) -> Desk:
     """Return the desk, with batch.py on either engine of this machine."""
     desk.engine = request.param
@@ -71,23 +71,22 @@ def test_an_interrupted_run_is_completed_by_asking_only_for_what_is_missing(
     assert set(desk.statuses()) <= {"Completed", "Failed"}
 
 
-def test_a_run_that_is_killed_again_and_again_loses_nothing(desk: Desk) -> None:
+@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.long)])
+def test_a_run_that_is_killed_again_and_again_loses_nothing(desk: Desk, times: int) -> None:
     desk.lines = 200
     rows = [{"question": f"Question {i}?", "statements": STATEMENTS} for i in range(200)]
     (desk.folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    kills = 0
-    while kills < 10:
+    for kills in range(times):
         until = len(desk.server.requests) + random.randint(5, 55)
         running = desk.start(*(("--resume", "out") if kills else ()), "--concurrency", "4", "--quiet")
         while len(desk.server.requests) < until and running.poll() is None:
             time.sleep(0.005)
         running.kill()
         running.communicate(timeout=60)
-        kills += 1
     code, printed = desk.run_here("--resume", "out", "--quiet")
     assert code == 0, printed
     desk.check_complete()
-    desk.check_paid_once(4 * kills)
+    desk.check_paid_once(4 * times)
 
 
 HOPELESS = [
@@ -187,6 +186,7 @@ def test_when_every_fifth_request_fails_in_every_way_each_line_ends_with_an_answ
     assert desk.metrics()["judged"] == 60
 
 
+@pytest.mark.parametrize("each_desk", LOCAL_AND_LONG, indirect=True)
 def test_a_full_disk_stops_the_run_and_says_so(each_desk: Desk) -> None:
     desk = each_desk
     (desk.folder / "out").mkdir()

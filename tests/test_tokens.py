@@ -211,6 +211,7 @@ print(json.dumps(said))
 
 @pytest.mark.promptflow
 @pytest.mark.slow
+@pytest.mark.long
 def test_promptflows_own_estimate_then_needs_no_network_either() -> None:
     said = run_offline(OFFLINE + THEIR_ESTIMATES, TIKTOKEN_CACHE_DIR="/nowhere")
     assert said["environment_unchanged"]

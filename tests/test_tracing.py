@@ -389,6 +389,7 @@ asyncio.run(main())
 
 @pytest.mark.promptflow
 @pytest.mark.slow
+@pytest.mark.long
 def test_promptflows_trace_page_gets_the_tree_its_tokens_and_the_run(server: ChatServer, tmp_path: Path) -> None:
     project, port = copy_of_project(tmp_path), programs.free_port()
     model = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": KEY, "OPENAI_MODEL": "gpt-4o"}
