@@ -71,12 +71,11 @@ def test_an_interrupted_run_is_completed_by_asking_only_for_what_is_missing(
     assert set(desk.statuses()) <= {"Completed", "Failed"}
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(10, marks=pytest.mark.long)])
-def test_a_run_that_is_killed_again_and_again_loses_nothing(desk: Desk, times: int) -> None:
+def test_a_run_that_is_killed_ten_times_loses_nothing(desk: Desk) -> None:
     desk.lines = 200
     rows = [{"question": f"Question {i}?", "statements": STATEMENTS} for i in range(200)]
     (desk.folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    for kills in range(times):
+    for kills in range(10):
         until = len(desk.server.requests) + random.randint(5, 55)
         running = desk.start(*(("--resume", "out") if kills else ()), "--concurrency", "4", "--quiet")
         while len(desk.server.requests) < until and running.poll() is None:
@@ -86,7 +85,7 @@ def test_a_run_that_is_killed_again_and_again_loses_nothing(desk: Desk, times: i
     code, printed = desk.run_here("--resume", "out", "--quiet")
     assert code == 0, printed
     desk.check_complete()
-    desk.check_paid_once(4 * times)
+    desk.check_paid_once(4 * 10)
 
 
 HOPELESS = [
