@@ -6,6 +6,8 @@ Python's literals, line breaks and lone backslashes inside strings.
 
 import json
 import re
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from flowkit.base.json_text import JsonObject
@@ -67,18 +69,32 @@ def whole_object(text: str, key: str) -> JsonObject:
     return _load(_with_latex(text), key) if "\\" in text else fields
 
 
-def last_object(text: str, key: str) -> JsonObject:
-    """Return the last object with `key` in the text, however nearly it is JSON, as `whole_object` does.
+@dataclass(frozen=True)
+class Found:
+    """An object in a text, which stands there from `start` to `end`."""
 
-    Raises ValueError that says what is wrong: where there is none, where the text ends inside an object, and where
-    the last one cannot be read, for an earlier one may be an example.
+    start: int
+    end: int
+    fields: JsonObject
+
+
+def objects_with(text: str, key: str) -> list[Found]:
+    """Return the outermost objects with `key` in order, however nearly they are JSON, as `whole_object` does.
+
+    Earlier ones that cannot be read are left out: they may be prose. Raises ValueError that says what is wrong where
+    there is none, where the text ends inside an object, and where the last one cannot be read.
     """
-    for found in reversed(_objects(text)):
-        if key in found.lower():  # any other braces are prose
-            fields = _load_leniently(found, key)
-            if key in fields:
-                return fields
-    raise ValueError(f'no JSON object with a "{key}" in the reply')
+    found = list[Found]()
+    for start, end in reversed(_spans(text)):
+        written = text[start:end]
+        if key in written.lower():  # any other braces are prose
+            with suppress(ValueError, RecursionError) if found else nullcontext():
+                fields = _load_leniently(written, key)
+                if key in fields:
+                    found.insert(0, Found(start, end, fields))
+    if not found:
+        raise ValueError(f'no JSON object with a "{key}" in the reply')
+    return found
 
 
 def shortened(text: str) -> str:
@@ -101,6 +117,9 @@ def _load(text: str, key: str, strict: bool = True) -> Any:
 
 
 def _load_leniently(text: str, key: str) -> JsonObject:
+    inside = text[1:-1].strip()
+    if inside.startswith("{") and inside.endswith("}"):  # braces doubled, as in a template
+        text = inside
     try:
         fields: JsonObject = _load(_as_json(text), key, strict=False)  # not strict: line breaks inside strings
     except json.JSONDecodeError as error:
@@ -108,13 +127,13 @@ def _load_leniently(text: str, key: str) -> JsonObject:
     return fields
 
 
-def _objects(text: str) -> list[str]:
-    """Return the outermost {...} of the text in order; ValueError if the text ends inside one."""
-    found, end = [], 0
+def _spans(text: str) -> list[tuple[int, int]]:
+    """Return where the outermost {...} of the text begin and end; ValueError if the text ends inside one."""
+    spans, end = list[tuple[int, int]](), 0
     while (start := text.find("{", end)) >= 0:
         end = _end_of_object(text, start)
-        found.append(text[start:end])
-    return found
+        spans.append((start, end))
+    return spans
 
 
 def _end_of_object(text: str, start: int) -> int:

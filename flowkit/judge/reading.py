@@ -10,11 +10,18 @@ from typing import Any
 
 from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import FIVE, Scale
-from flowkit.judge.near_json import last_object, shortened, whole_object
+from flowkit.judge.near_json import objects_with, shortened, whole_object
 
-_THOUGHT = re.compile(  # one tag; `line` where it is the first on its line
-    r"(?P<line>^[ \t]*)?[<\[](?P<end>/?)(?:think|thinking|thought|reasoning)[>\]]", re.MULTILINE | re.IGNORECASE
+_THOUGHT = re.compile(  # one tag, of the families of DeepSeek, Mistral and Kimi, gpt-oss, Cohere, OpenThinker
+    r"""(?P<line>^[\ \t]*)?  # where it is the first on its line
+    (?: (?P<end> </(?:\w+:)?(?:think|thinking|thought|reasoning|analysis)\ ?> | [\[◁]/think[\]▷]
+               | <\|channel\|>final<\|message\|> | <\|END_THINKING\|> | <\|end_of_thought\|> )
+      | <(?:\w+:)?(?:think|thinking|thought|reasoning|analysis)\ ?> | [\[◁]think[\]▷]
+      | <\|channel\|>analysis<\|message\|> | <\|START_THINKING\|> | <\|begin_of_thought\|> )""",
+    re.MULTILINE | re.IGNORECASE | re.VERBOSE,
 )
+_SCORE_IN_PROSE = re.compile(r"score\W{0,8}[:=]\W{0,8}(-?\d+(?:\.\d+)?)", re.IGNORECASE)
+_BESIDE = re.compile(r"(?:`+\w*)?[\[\]\s]*`*")  # a fence, a list: no prose
 _LOOP = 200  # characters at the end of a reply; it repeats itself where they are one phrase, 4 times or more
 _PHRASE = range(8, 501)  # characters
 
@@ -58,7 +65,8 @@ def parse(raw: str, scale: Scale = FIVE) -> Reading:
     """Read a judge's reply; whatever the text, it never raises.
 
     The last object with a score decides. If it cannot be read, or if the text ends inside an object, there is no
-    score, even when an earlier object has one: the judge had not finished, and the earlier one may be an example.
+    score, even when an earlier object has one: the judge had not finished, and the earlier one may be an example. Nor
+    is there one where it may be a quotation, for an answer can contain an object with a score: see `_last_word`.
     """
     try:
         fields, read_by = _deciding_object(raw)
@@ -110,7 +118,26 @@ def _deciding_object(raw: str) -> tuple[JsonObject, str]:
     said = _without_thoughts(raw)
     with suppress(ValueError, RecursionError):
         return whole_object(said, "score"), "json"
-    return last_object(said, "score"), "lenient"
+    return _last_word(said), "lenient"
+
+
+def _last_word(said: str) -> JsonObject:
+    """Return the last object with a score, or raise ValueError where something in the text contradicts it.
+
+    An object before it that says another score is an example only where prose comes before that one and nothing after
+    the last: else the judge may have given its verdict first and quoted the answer then. Nor may prose after the last
+    object give another score, which is also what the rest of an object looks like that a quotation has cut.
+    """
+    found = objects_with(said, "score")
+    first, last = found[0], found[-1]
+    before, after = said[: first.start], said[last.end :]
+    scores = [_text(each.fields["score"]).strip() for each in found]
+    if len(set(scores)) > 1 and (_BESIDE.fullmatch(before.strip()) or not _BESIDE.fullmatch(after.strip())):
+        raise ValueError(f"several objects with a score, and not the same one: {shortened(', '.join(scores))}")
+    others = {other[1] for other in _SCORE_IN_PROSE.finditer(after)} - {scores[-1]}
+    if others:
+        raise ValueError(f"the object says score {shortened(scores[-1])}, the text after it {shortened(others.pop())}")
+    return last.fields
 
 
 def _without_thoughts(raw: str) -> str:
@@ -118,10 +145,12 @@ def _without_thoughts(raw: str) -> str:
 
     A tag within an object may be part of what the judge says, so a thought begins before the first brace or at the
     start of a line. Templates such as DeepSeek-R1's write the first tag themselves and the reply has the last one
-    only: then all before it is thought, if an object or nothing at all follows.
+    only: then all before it is thought, if an object or nothing at all follows, and if it is not in the last object
+    that can be read.
     """
     said, start, thinking = list[str](), 0, False
     first_brace, last_brace, end = raw.find("{"), raw.rfind("{"), len(raw.rstrip())
+    readable = _last_readable(raw)
     for tag in _THOUGHT.finditer(raw):
         if not tag["end"]:
             if not thinking and (tag["line"] is not None or tag.start() < first_brace):
@@ -129,11 +158,19 @@ def _without_thoughts(raw: str) -> str:
                 thinking = True
         elif thinking:
             start, thinking = tag.end(), False
-        elif last_brace > tag.end() or tag.end() == end:
+        elif tag.end() == end or (last_brace >= tag.end() and tag.start() not in readable):
             said, start = [], tag.end()
     if thinking:
         raise ValueError("the reply ends inside its thoughts")
     return "".join([*said, raw[start:]])
+
+
+def _last_readable(raw: str) -> range:
+    """Return where the last object with a score stands; nowhere if it cannot be read."""
+    with suppress(ValueError, RecursionError):
+        last = objects_with(raw, "score")[-1]
+        return range(last.start, last.end)
+    return range(0)
 
 
 def _score(value: Any, scale: Scale) -> int:
