@@ -205,6 +205,45 @@ REFUSALS = [
         None,
     ),
 ]
+IN_OTHER_WORDS = [  # Kimi's, Claude's twice, and what FastAPI's "Invalid parameter" is about
+    "invalid temperature: only 1 is allowed for this model",
+    "`temperature` is deprecated for this model.",
+    "`temperature` may only be set to 1 when thinking is enabled",
+    "Invalid parameter: temperature",
+]
+
+
+@pytest.mark.parametrize("message", IN_OTHER_WORDS)
+def test_a_temperature_is_left_out_in_whatever_words_it_is_refused(server: ChatServer, message: str) -> None:
+    server.usual = lambda body: Status(400, message) if "temperature" in body else Answer()
+    assert "".join(read(model_at(server))) == "Hello there."
+
+
+@pytest.mark.parametrize("only", ["max_tokens", "max_completion_tokens"])
+def test_a_limit_is_sent_under_the_name_that_the_service_knows(server: ChatServer, only: str) -> None:
+    other = {"max_tokens": "max_completion_tokens"}.get(only, "max_tokens")
+    server.usual = lambda body: Status(422, f"{other}: Extra inputs are not permitted") if other in body else Answer()
+    assert asyncio.run(complete_text(model_at(server), QUESTION, {other: 9}))[0] == "Hello there."
+    assert server.requests[-1].body[only] == 9
+
+
+def test_a_service_that_knows_neither_name_of_the_limit_is_asked_twice(server: ChatServer) -> None:
+    server.usual = lambda body: Status(400, f"Unsupported parameter: {next(name for name in body if 'tokens' in name)}")
+    fail(model_at(server), openai.BadRequestError)
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("top_p", "`temperature` and `top_p` cannot both be specified for this model."),
+        ("presence_penalty", "Model grok-4 does not support parameter presencePenalty."),
+    ],
+)
+def test_other_parameters_of_a_prompt_are_left_out_too(server: ChatServer, name: str, message: str) -> None:
+    server.usual = lambda body: Status(400, message) if name in body and "temperature" in body else Answer()
+    parameters = {"temperature": 0.2, name: 0.5}
+    assert asyncio.run(complete_text(model_at(server), QUESTION, parameters))[0] == "Hello there."
 
 
 @pytest.mark.parametrize(("parameter", "message", "named"), REFUSALS)

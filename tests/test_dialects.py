@@ -132,6 +132,8 @@ def test_a_stream_cut_at_any_byte_gives_the_same_text(contents: list[str], cuts:
         ([b"data: " + data(chunk("Hello"))], "Hello"),
         ([b"  " + data(chunk("Hello"))], "Hello"),
         ([{"choices": [{"text": "Hello"}]}], "Hello"),
+        ([chunk("Hel"), chunk("lo"), {"choices": [{"message": {"content": "Hello"}}]}], "Hello"),
+        ([b'data: {"choices": [{"delta": {"content": "a\tb"}}]}\n\n'], "a\tb"),
     ],
 )
 def test_the_text_of_every_form_of_content_is_the_answer(frames: list[Any], text: str) -> None:
@@ -154,6 +156,8 @@ def test_a_refusal_is_the_text_and_the_reply_says_so(server: ChatServer) -> None
     [
         *(("STOP", "stop"), ("MAX_TOKENS", "length"), ("model_length", "length"), ("token_limit", "length")),
         *(("SAFETY", "content_filter"), ("guardrail_intervened", "content_filter"), ("x", "x")),
+        *(("content-filter", "content_filter"), ("IMAGE_SAFETY", "content_filter")),
+        ("content_filter: PROHIBITED_CONTENT", "content_filter"),
     ],
 )
 def test_the_end_of_an_answer_is_told_in_one_set_of_words(said: str, means: str) -> None:
@@ -361,6 +365,7 @@ SCHEMA = {"response_format": {"type": "json_schema", "json_schema": {"name": "v"
         Status(422, "JSON schema is not supported"),
         Status(404, "No endpoints found that support structured outputs"),
         Status(400, "guided decoding: failed to compile the grammar"),
+        Status(400, "output_config.format: Extra inputs are not permitted"),
     ],
     ids=lambda refusal: refusal.message[:30],
 )
@@ -414,6 +419,51 @@ def test_a_whole_reply_that_takes_long_is_asked_for_as_a_stream_from_then_on(
     replies = asyncio.run(ask_twice())
     assert [(text, reply.finish_reason) for text, reply in replies] == [("Hello", "stop")] * 2
     assert [seen.body["stream"] for seen in server.requests] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Status(400, "This model only support stream mode, please enable the stream parameter"),
+        Status(400, "parameter.enable_thinking must be set to false for non-streaming calls"),
+        Status(400, "enable thinking can not be support when `stream=False`."),
+        Status(504, "504 Gateway Time-out"),
+    ],
+    ids=lambda refusal: refusal.message[:24],
+)
+def test_who_gives_no_whole_reply_is_asked_for_a_stream(server: ChatServer, refusal: Status) -> None:
+    server.usual = lambda body: Answer() if body["stream"] else refusal
+    text, _ = asyncio.run(complete_text(model_at(server, max_retries=0), QUESTION, {}))
+    assert text == "Hello there."
+    assert [seen.body["stream"] for seen in server.requests] == [False, True]
+
+
+def test_who_gives_no_stream_is_asked_for_a_whole_reply(server: ChatServer) -> None:
+    refusal = Status(400, "Your organization must be verified to stream this model.", "stream", "unsupported_value")
+    server.usual = lambda body: refusal if body["stream"] else Answer()
+    assert read(model_at(server)) == ["Hello there."]
+    assert "stream_options" not in server.requests[-1].body
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Status(400, "System role not supported"),
+        Status(400, "'messages[0].role' does not support 'system' with this model.", "messages[0].role"),
+    ],
+)
+def test_who_knows_no_system_role_is_told_by_the_user(server: ChatServer, refusal: Status) -> None:
+    server.usual = lambda body: refusal if body["messages"][0]["role"] == "system" else Answer()
+    messages = [{"role": "system", "content": "Be brief."}, *QUESTION]
+    assert asyncio.run(complete_text(model_at(server), messages, {}))[0] == "Hello there."
+    assert server.requests[-1].messages == [{"role": "user", "content": f"Be brief.\n\n{QUESTION[0]['content']}"}]
+
+
+def test_the_tokens_may_be_told_within_the_choice(server: ChatServer) -> None:
+    reply = Reply()
+    end = {"choices": [{"delta": {}, "finish_reason": "stop", "usage": {"total_tokens": 5}}]}
+    read_pieces(stream(chunk("Hello"), end), reply)
+    assert reply.usage == {"total_tokens": 5}
 
 
 def test_what_is_refused_is_forgotten_with_the_event_loop(server: ChatServer) -> None:

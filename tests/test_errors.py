@@ -45,6 +45,16 @@ def failed(status: int, body: Any, headers: dict[str, str] | None = None) -> ope
         {"error": {"code": "1113", "message": "余额不足或无可用资源包,请充值。"}},
         {"code": 30001, "message": "Sorry, your account balance is insufficient", "data": None},
         "You exceeded your current quota",
+        {"error": {"message": "Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000 free requests"}},
+        {"error": {"message": "Budget has been exceeded! Current cost: 26.07", "type": "budget_exceeded"}},
+        {"message": "Too many tokens per day, please wait before trying again."},
+        {
+            "error": {
+                "message": "The free tier of the model has been exhausted.",
+                "code": "AllocationQuota.FreeTierOnly",
+            }
+        },
+        {"statusCode": 403, "message": "Out of call volume quota. Quota will be replenished in 2.10:23:12."},
     ],
 )
 def test_a_used_up_quota_is_known_by_its_words_in_every_form(body: Any) -> None:

@@ -28,7 +28,7 @@ from flowkit.model.configuration import resolve
 from flowkit.prompt.budget import prompt_tokens
 from flowkit.prompt.prompty import Prompt
 from flowkit.prompt.tokens import count_tokens
-from tests.chat_server import Act, Answer, ChatServer, Status
+from tests.chat_server import Act, Answer, ChatServer, Raw, Status
 
 PROMPT_FILE = Path(__file__).absolute().parent.parent / "eval_checklist.prompty"
 PROMPT = Prompt.load(PROMPT_FILE)
@@ -284,6 +284,25 @@ def test_a_whole_object_of_which_only_blanks_were_cut_is_read(server: ChatServer
     server.usual = Answer(deltas=[FOUR, " \n" * 99], finish="length")  # a model in JSON mode may not find its end
     verdict = verdict_at(server)
     assert (verdict["score"], verdict["read_by"], verdict["asks"]) == (4, "schema", 1)
+
+
+def test_a_limit_that_cannot_be_raised_leaves_the_reply_as_it_was(server: ChatServer) -> None:
+    too_large = Status(400, "max_tokens is too large: 2048. This model supports at most 1024.", "max_tokens")
+    server.usual = lambda body: too_large if body["max_tokens"] > 512 else Answer(deltas=[CUT], finish="length")
+    verdict = verdict_at(server)
+    assert (verdict["score"], verdict["read_by"], verdict["asks"]) == (None, "cut", 2)
+
+
+def test_a_reply_that_was_withheld_by_a_filter_is_not_asked_for_again(server: ChatServer) -> None:
+    server.usual = Answer(deltas=[], finish="content_filter")
+    verdict = verdict_at(server)
+    assert (verdict["score"], verdict["read_by"], verdict["asks"]) == (None, "filtered", 1)
+
+
+def test_a_verdict_that_came_as_reasoning_is_read(server: ChatServer) -> None:
+    choice = {"message": {"content": None, "reasoning_content": FOUR}, "finish_reason": "stop"}
+    server.usual = Raw([json.dumps({"choices": [choice]}).encode()], kind="application/json")
+    assert verdict_at(server)["score"] == 4
 
 
 @pytest.mark.parametrize("first", ["cut", "unreadable"])

@@ -14,6 +14,7 @@ import pytest
 
 from flowkit.model.completion import complete_text
 from flowkit.model.configuration import Model, Service
+from flowkit.model.errors import hopeless
 from flowkit.model.pace import Pace
 from flowkit.model.waits import told_in_words_s
 from flowkit.prompt.history import Message
@@ -129,6 +130,14 @@ def test_in_a_batch_a_request_is_refused_as_often_as_it_takes(server: ChatServer
     assert ask_all(model_at(server), 1) == ["Hello there."]
     assert len(server.requests) == 7
     assert time.monotonic() - began_s < 30  # milliseconds, not the minute
+
+
+def test_a_request_that_is_too_large_for_a_whole_minute_is_not_asked_again(server: ChatServer) -> None:
+    server.usual = Status(429, "Request too large for m on tokens per min (TPM): Limit 30000, Requested 36278.")
+    with pytest.raises(openai.RateLimitError) as raised:
+        ask_all(model_at(server), 1)
+    assert hopeless(raised.value) is None  # the other lines may be smaller
+    assert len(server.requests) == 1
 
 
 def test_elsewhere_the_client_s_own_tries_are_the_only_ones(server: ChatServer) -> None:

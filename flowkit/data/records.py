@@ -118,8 +118,8 @@ class Verdict:
     explanation: the judge's, of a vote with that score; or what was wrong with the reply.
     prompt: digest of the judge's prompt, 12 hex digits.
     read_by: the step that read the reply: "schema", "json mode" or "text"; else why it is no verdict: "cut" (by the
-        token limit), "repeating" (itself until it was cut), "copied" (an example's explanation), "unreadable",
-        or "empty answer" (the judge was not asked).
+        token limit), "repeating" (itself until it was cut), "copied" (an example's explanation), "filtered" (withheld
+        by the service), "unreadable", or "empty answer" (the judge was not asked).
     asks: how often the judge was asked in all.
     raw: the last reply of the first vote without a score; only where there is one.
     votes, spread, flips: all scores, how far they differ, how many lie on the other side of the pass mark than the

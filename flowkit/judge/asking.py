@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+import openai
 from opentelemetry.trace import Span
 
 from flowkit.base import tracing
@@ -31,6 +32,7 @@ LONGER = 4  # times the limit, for a reply that was cut
 PROBLEM_TOKENS = 200  # the most that a problem, as it is told to the judge, takes
 CUT = "the reply was cut by the token limit; raise max_tokens in the prompt"
 REPEATING = "the judge repeats itself; another model helps, or other parameters in the prompt, but no higher max_tokens"
+FILTERED = "the service's content filter withheld the reply"
 COPIED = "the judge gives an example's explanation word for word and has judged nothing; another model helps"
 PROBLEM = """Your reply {}.
 Reply with one JSON object and nothing else:
@@ -111,9 +113,15 @@ async def _reading(model: Model, asked: Asked, context: Context, paid: list[Toke
     foreign, scale = asked.foreign_explanations(), asked.scale
     messages = asked.messages(context)
     parameters = {"response_format": form_of(scale), **asked.prompt.parameters}
-    may_raise_limit, may_ask_again, asks = True, True, 0
+    may_raise_limit, may_ask_again, asks, reading = True, True, 0, None
     while True:
-        reading, asks = await _ask(model, messages, parameters, foreign, paid, parent, scale), asks + 1
+        try:
+            reading = await _ask(model, messages, parameters, foreign, paid, parent, scale)
+        except openai.BadRequestError:
+            if reading is None or reading.read_by != "cut":
+                raise
+            return replace(reading, asks=asks + 1)  # the higher limit is above the model's
+        asks += 1
         if reading.read_by == "cut" and may_raise_limit:
             may_raise_limit = False
             limits = ("max_tokens", "max_completion_tokens")
@@ -136,9 +144,13 @@ async def _ask(
 ) -> Reading:
     raw, reply = await complete_text(model, messages, parameters, parent)
     paid.append(await tokens_of(reply.usage, model.name, messages, raw))
+    if not raw.strip() and parse(reply.reasoning, scale).read_by == "json":
+        raw = reply.reasoning  # vLLM puts the JSON that it was asked for there
     reading = parse(raw, scale)
     if reply.finish_reason == "length" and reading.read_by != "json":  # else only blanks were cut
         return Reading(None, REPEATING, "repeating", raw) if repeats_itself(raw) else Reading(None, CUT, "cut", raw)
+    if reading.score is None and reply.finish_reason == "content_filter":
+        return Reading(None, FILTERED, "filtered", raw)
     if reading.score is None:
         return replace(reading, read_by="unreadable")
     if is_copied(reading.explanation, foreign):

@@ -19,7 +19,7 @@ from flowkit.model.words import has_words, is_error
 KEEP_ALIVE = ("", "ping", "keep-alive", "keepalive", "heartbeat")
 FAREWELLS = ("[DONE]", '"[DONE]"', "DONE")
 BETWEEN = re.compile(r"(?:\s|data:)*")  # two values in one event
-JSON = json.JSONDecoder()
+JSON = json.JSONDecoder(strict=False)  # some services write a tab into a text as it is
 NO_REASON = ("", "null", "none")
 TEXT_PARTS = (None, "text", "output_text")
 CUT = {
@@ -48,6 +48,7 @@ class ReplyReader:
         self.chunks = 0
         self._reply, self._request = reply, request
         self._events = EventReader()
+        self._has_streamed = False  # whether a chunk had a piece of the answer
         self._half = ""  # the first half of a surrogate pair, whose second half may come in the next chunk
         self._stranger: object = None  # an object that came and says nothing that we know
 
@@ -94,7 +95,7 @@ class ReplyReader:
             if text in KEEP_ALIVE or event.name in KEEP_ALIVE[1:]:
                 return []
         try:
-            frames = [json.loads(text)]
+            frames = [JSON.decode(text)]
         except (ValueError, RecursionError):
             frames = self._frames_of_text(event, at_end)
         if event.name == "error" and frames:
@@ -157,11 +158,19 @@ class ReplyReader:
         if not isinstance(message, dict):
             raise self._wrong("'message'" if whole else "'delta'", "an object", message)
         text = self._text_of(message.get("content") if message else choice.get("text"))
+        if whole and self._has_streamed:
+            text = ""  # the last chunk repeats the answer
+        self._has_streamed |= bool(text) and not whole
+        if whole and isinstance(thought := message.get("reasoning_content") or message.get("reasoning"), str):
+            self._reply.reasoning = clean(thought)
+        if usage := choice.get("usage"):  # Moonshot's
+            self._reply.usage = counts(usage)
         if not text and (refusal := message.get("refusal")):
             text, self._reply.refused = self._text_of(refusal), True
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and (reason := clean(reason).lower()) not in NO_REASON:
-            self._reply.finish_reason = CUT.get(reason, reason)
+            plain = reason.partition(":")[0].replace("-", "_").removeprefix("image_")  # "content_filter: SAFETY"
+            self._reply.finish_reason = CUT.get(plain, reason)
             self._reply.refused |= reason == "refusal"
         elif whole:
             self._reply.finish_reason = "stop"

@@ -82,9 +82,9 @@ async def complete_text(
 ) -> tuple[str, Reply]:
     """Return the whole answer and how it ended. Raises `openai.APIError` once the service's limits are spent.
 
-    A service that says nothing for `timeout_s` because the answer is long is asked for a stream, now and from then on:
-    patience is about silence and not about length. A reply that the service withholds because it is not the JSON asked
-    for is returned as the text that it is.
+    A service that says nothing for `timeout_s` because the answer is long, or that gives no whole replies, is asked for
+    a stream, now and from then on: patience is about silence and not about length. A reply that the service withholds
+    because it is not the JSON asked for is returned as the text that it is.
     """
     request = {**parameters, "model": model.name, "messages": messages, "stream": False}
     reply = Reply()
@@ -116,7 +116,10 @@ async def _whole(client: AsyncOpenAI, place: Place, model: Model, request: JsonO
         except (openai.APITimeoutError, asyncio.TimeoutError) as error:
             if not is_silence(error):
                 raise
-            log.info("%s takes long for a whole reply, asking for a stream", model.name)
+        except openai.APIStatusError as error:
+            if not refusals.wants_a_stream(error, model):
+                raise
+        log.info("%s gives no whole reply, or takes long for one: asking for a stream", model.name)
     async with aclosing(_streamed(client, place, model, {**request, **STREAMED}, reply)) as pieces:
         text = "".join([piece async for piece in pieces])
     refused.add(refusals.WHOLE)

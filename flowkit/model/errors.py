@@ -10,17 +10,20 @@ import httpx2
 import openai
 
 # The codes and words of OpenAI, Azure, Anthropic, DeepSeek, OpenRouter, xAI, Moonshot, Hugging Face, DashScope, Zhipu,
-# Perplexity, Together and Cohere for an account without money.
+# Perplexity, Together, Cohere, LiteLLM and Bedrock for an account without money, or a day without any more requests.
 USED_UP = re.compile(
     r"insufficient[_ ](quota|balance|credits?|funds)|billing[_ ](hard[_ ]limit|not[_ ]active)"
     r"|account_?overdue|arrearage|余额不足|欠费|calls / month|PerDay"
     r"|(exceeded|reached) (your|its|the) (current quota|monthly|spending)|exceeded_current_quota"
     r"|(credit|account|your) balance is (too low|insufficient|not enough)|out of credits"
-    r"|(used|spent) all (of )?(your|its|available) |credit limit exceeded|spending limit",
+    r"|(used|spent) all (of )?(your|its|available) |credit limit exceeded|spending limit"
+    r"|per[-_ ]day\b|daily (limit|quota)|budget[_ ](has been )?exceeded"
+    r"|free ?tier.{0,40}(exhausted|only)|out of call volume quota",
     re.IGNORECASE,
 )
 # Gemini says "you exceeded your current quota" of every minute's limit too, and when to ask again.
 HEALS = re.compile(r"retry in \d|try again in \d|retryDelay|per[ _]?minute", re.IGNORECASE)
+TOO_LARGE = re.compile(r"request too large|tokens must be reduced", re.IGNORECASE)  # for the limit of a whole minute
 NO_MODEL = re.compile(
     r"model_not_found|invalid_model|deploymentnotfound|no models? loaded|model\b.{0,80}\b(not found|not exist)", re.I
 )
@@ -33,6 +36,11 @@ def is_used_up(body: object) -> bool:
     if not USED_UP.search(text):
         return False
     return not HEALS.search(text) or "perday" in text.lower()
+
+
+def is_too_large(body: object) -> bool:
+    """Say whether the body of a 429 tells that this one request is above the limit, whenever it is sent."""
+    return TOO_LARGE.search(_text(body)) is not None
 
 
 def hopeless(error: BaseException) -> str | None:

@@ -13,28 +13,40 @@ from flowkit.base.text import clean
 from flowkit.model.configuration import Model
 from flowkit.model.errors import body_of
 from flowkit.model.words import said
+from flowkit.prompt.history import Message
 
 # What an answer can be asked for without; None: left out, a name: asked for under that name.
 INSTEAD: dict[str, str | None] = {
     "max_tokens": "max_completion_tokens",  # the o-series and gpt-5 know only the second
+    "max_completion_tokens": "max_tokens",  # Mistral and former versions of vLLM know only the first
     "temperature": None,
+    "top_p": None,
+    "presence_penalty": None,
+    "frequency_penalty": None,
     "stream_options": None,
 }
 REFUSAL = re.compile(
     r"unsupported|(not|n't) support|unknown|unrecogni[sz]ed|unexpected|not permitted|not allowed|forbidden"
-    r"|cannot find field|not implemented|not a? ?valid (parameter|field|argument|property)",
+    r"|cannot find field|not implemented|not a? ?valid (parameter|field|argument|property)|deprecated"
+    r"|invalid (parameter|field|argument)|only \S+ is (allowed|supported)|may only be|cannot both be",
     re.IGNORECASE,
 )
+SYSTEM = "the role system"  # Gemma's and o1-mini's templates have none
+SYSTEM_NAMED = re.compile(r"system role|role\W+system|'system' with this model", re.IGNORECASE)
+STREAM = "a stream"  # OpenAI's newest models give it to verified organizations only
 # A response_format is refused by its type, in words that name either; None: left out.
 FORMATS: dict[str, dict[str, str] | None] = {"json_schema": {"type": "json_object"}, "json_object": None}
-# Its names: OpenAI's, Gemini's (generation_config, response_schema, response_mime_type), vLLM's (guided, grammar).
+# Its names: OpenAI's, Gemini's (generation_config, response_schema, response_mime_type), vLLM's (guided, grammar),
+# Anthropic's (output_config).
 FORMAT_NAMED = re.compile(
-    r"response.?(format|schema|mime.?type)|json.?(schema|object|mode)|structured.?(output|generation|decoding)"
-    r"|generation.?config|guided|grammar|constrained.decoding|output.?format",
+    r"response.?(format|schema|mime.?type)|json.?(schema|object|mode|output)|structured.?(output|generation|decoding)"
+    r"|generation.?config|guided|grammar|constrained.decoding|output.?(format|config)",
     re.IGNORECASE,
 )
 NOT_ABOUT_A_FORMAT = (401, 402, 404, 408, 429)
-WHOLE = "a whole reply"  # the service says nothing for too long unless it is asked for a stream
+WHOLE = "a whole reply"  # the service says nothing for too long unless it is asked for a stream, or refuses at once
+STREAM_ONLY = re.compile(r"only supports? stream|non-streaming|stream=false", re.IGNORECASE)  # DashScope, ModelScope
+GATEWAYS_TIMEOUTS = (504, 524)
 
 # By event loop, as the clients are: it goes with the loop.
 _refused: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str | None, ...], set[str]]] = WeakKeyDictionary()
@@ -56,8 +68,22 @@ def adapted(refused: set[str], request: JsonObject) -> JsonObject:
     for kind, instead in FORMATS.items():
         if kind in refused and format_of(request) == kind:
             request = {**request, "response_format": instead}
+    if SYSTEM in refused:
+        request = {**request, "messages": _without_system(request["messages"])}
+    if STREAM in refused and request.get("stream"):
+        request = {**request, "stream": False, "stream_options": None}
     renamed = {(INSTEAD.get(name) if name in refused else name): value for name, value in request.items()}
     return {name: value for name, value in renamed.items() if name is not None and value is not None}
+
+
+def _without_system(messages: list[Message]) -> list[Message]:
+    """Return the messages with what the system says before the first message of the user."""
+    system = [message for message in messages if message["role"] == "system"]
+    rest = [message for message in messages if message["role"] != "system"]
+    if not rest or rest[0]["role"] != "user":
+        rest.insert(0, {"role": "user", "content": ""})
+    said = [str(message["content"]) for message in (*system, rest[0])]
+    return [{**rest[0], "content": "\n\n".join(filter(None, said))}, *rest[1:]]
 
 
 def format_of(request: JsonObject) -> str:
@@ -81,10 +107,27 @@ def learn(refused: set[str], model: Model, sent: JsonObject, error: openai.APIEr
     if format_of(sent) in FORMATS and may_be_format and FORMAT_NAMED.search(f"{error.param} {words}"):
         found = [format_of(sent)]
     elif status in (400, 422) and REFUSAL.search(f"{error.code} {words}"):
-        told = str(error.param or words)
-        found = [name for name in INSTEAD if name in sent and re.search(rf"\b{name}\b", told)]
+        found = [
+            name for name in INSTEAD if name in sent and INSTEAD[name] not in refused and _names(error, words, name)
+        ]
+        if not found and SYSTEM not in refused and SYSTEM_NAMED.search(words):
+            found = [SYSTEM]
+    if not found and sent.get("stream") and error.param == "stream" and error.code == "unsupported_value":
+        found = [STREAM]
     refused.update(found[:1])
     return bool(found)
+
+
+def _names(error: openai.APIError, words: str, parameter: str) -> bool:
+    """Say whether the error names the parameter, in Python's way or, as Grok does, in JavaScript's."""
+    return bool(re.search(rf"\b{parameter.replace('_', '_?')}\b", str(error.param or words), re.IGNORECASE))
+
+
+def wants_a_stream(error: openai.APIStatusError, model: Model) -> bool:
+    """Say whether a whole reply was refused, or took longer than a server in between waits, and a stream can help."""
+    if error.status_code in GATEWAYS_TIMEOUTS:
+        return True
+    return error.status_code == 400 and STREAM_ONLY.search(said(body_of(error), model.service)) is not None
 
 
 def unreadable_reply(error: openai.APIError) -> tuple[str, bool] | None:

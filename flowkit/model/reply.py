@@ -18,6 +18,7 @@ class Reply:
     refused: whether the text is the service's refusal to answer and no answer. model: the one that answered, as the
         service names it; None where it does not say.
     id: the service's name of this answer. usage: tokens as the service counted them, empty where it does not say.
+    reasoning: what a whole reply says beside its text.
     format: what the service was asked for, "json_schema" or "json_object" as far as it takes them; "" for plain text.
     messages: what was sent. dropped: how many messages of the history were not, the oldest.
     """
@@ -27,6 +28,7 @@ class Reply:
     model: str | None = None
     id: str | None = None
     usage: dict[str, int] | None = None
+    reasoning: str = ""
     format: str = ""
     messages: list[Message] = field(default_factory=list)
     dropped: int = 0
