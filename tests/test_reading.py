@@ -98,6 +98,7 @@ REPLIES = [
     ('{"score": 1} no, wait\n</think>\n{"score": 4}', 4, "json"),
     ('{"score": 4}\n<think>{1</think>', 4, "json"),
     ('<|channel|>analysis<|message|>{1, "<|end|><|channel|>final<|message|>{"score": 4}', 4, "json"),
+    ('analysisThe set {1, 2 and the "wish.assistantfinal{"score": 4}', 4, "json"),  # its tags were lost
     ('◁think▷The user\'s {"◁/think▷\n{"score": 4}', 4, "json"),
     ('<seed:think>{"</seed:think>{"score": 4}', 4, "json"),
     ('<|START_THINKING|>{"<|END_THINKING|>{"score": 4}', 4, "json"),

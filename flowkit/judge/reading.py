@@ -15,7 +15,7 @@ from flowkit.judge.near_json import objects_with, shortened, whole_object
 _THOUGHT = re.compile(  # one tag, of the families of DeepSeek, Mistral and Kimi, gpt-oss, Cohere, OpenThinker
     r"""(?P<line>^[\ \t]*)?  # where it is the first on its line
     (?: (?P<end> </(?:\w+:)?(?:think|thinking|thought|reasoning|analysis)\ ?> | [\[◁]/think[\]▷]
-               | <\|channel\|>final<\|message\|> | <\|END_THINKING\|> | <\|end_of_thought\|> )
+               | <\|channel\|>final<\|message\|> | assistantfinal | <\|END_THINKING\|> | <\|end_of_thought\|> )
       | <(?:\w+:)?(?:think|thinking|thought|reasoning|analysis)\ ?> | [\[◁]think[\]▷]
       | <\|channel\|>analysis<\|message\|> | <\|START_THINKING\|> | <\|begin_of_thought\|> )""",
     re.MULTILINE | re.IGNORECASE | re.VERBOSE,
