@@ -140,6 +140,12 @@ def test_a_request_that_is_too_large_for_a_whole_minute_is_not_asked_again(serve
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
+def test_a_model_that_is_still_loading_is_waited_for(server: ChatServer) -> None:
+    server.script = [Status(503, "Loading model")] * 7  # more than the client's own tries
+    assert ask_all(model_at(server), 2) == ["Hello there."] * 2
+
+
 def test_elsewhere_the_client_s_own_tries_are_the_only_ones(server: ChatServer) -> None:
     server.usual = Status(429, "slow down", headers=[("retry-after-ms", "20")])
     with pytest.raises(openai.RateLimitError):

@@ -24,6 +24,9 @@ USED_UP = re.compile(
 # Gemini says "you exceeded your current quota" of every minute's limit too, and when to ask again.
 HEALS = re.compile(r"retry in \d|try again in \d|retryDelay|per[ _]?minute", re.IGNORECASE)
 TOO_LARGE = re.compile(r"request too large|tokens must be reduced", re.IGNORECASE)  # for the limit of a whole minute
+LOADING = re.compile(
+    r"\bloading (the )?model|model\b.{0,80}\bloading", re.IGNORECASE
+)  # llama.cpp, Ollama, Hugging Face
 NO_MODEL = re.compile(
     r"model_not_found|invalid_model|deploymentnotfound|no models? loaded|model\b.{0,80}\b(not found|not exist)", re.I
 )
@@ -41,6 +44,11 @@ def is_used_up(body: object) -> bool:
 def is_too_large(body: object) -> bool:
     """Say whether the body of a 429 tells that this one request is above the limit, whenever it is sent."""
     return TOO_LARGE.search(_text(body)) is not None
+
+
+def is_loading(error: openai.APIStatusError) -> bool:
+    """Say whether the server is there and its model is not yet."""
+    return error.status_code == 503 and LOADING.search(_text(body_of(error))) is not None
 
 
 def hopeless(error: BaseException) -> str | None:

@@ -14,12 +14,14 @@ from typing import TypeVar
 
 import openai
 
+from flowkit.model.errors import is_loading
 from flowkit.model.limits import Limits
 from flowkit.model.tries import Try
 from flowkit.model.waits import may_ask_again, retry_after_s
 
 log = logging.getLogger(__name__)
 Reply = TypeVar("Reply")
+LOADING_S = 1.0  # between two questions to a server that loads its model, which may take minutes
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 8.0  # of a request that was refused without a Retry-After; doubled each time
 
 
@@ -113,7 +115,8 @@ class Place:
     async def ask(self, post: Callable[[], Awaitable[Reply]]) -> Reply:
         """Return what `post` returns; on a 429 give the place back, wait for it again and call `post` once more.
 
-        A 429 that no waiting can mend is raised: a used-up quota, a Retry-After beyond the service's patience.
+        So too where a server still loads its model. A 429 that no waiting can mend is raised: a used-up quota, a
+        Retry-After beyond the service's patience.
         Without a limit `post` is called once: the client's own retries are the only ones.
         """
         if self._limits is None:
@@ -146,6 +149,11 @@ class Place:
                 )
                 self._limits.ended(self._try)
                 wait_s = 0.0
+            except openai.InternalServerError as error:
+                if not is_loading(error):
+                    raise
+                self._limits.ended(self._try)
+                wait_s = LOADING_S
             else:
                 self._limits.admitted(self._try, time.monotonic())
                 return reply
