@@ -18,7 +18,7 @@ from flow import ChatFlow
 from flowkit.base.errors import BadInputError
 from flowkit.base.files import told
 from flowkit.base.printing import speak_plainly
-from flowkit.base.program import end_quickly, stop_printing
+from flowkit.base.program import end_quickly, open_output, stop_printing
 from flowkit.base.text import clean, visible
 from flowkit.data.figures import Figures, write_figures
 from flowkit.data.labels import Label, read_labels
@@ -33,6 +33,7 @@ from flowkit.report.junit import write_junit
 from flowkit.report.terminal import print_comparison, print_failures, print_figures, print_rows
 from flowkit.run.engines import Engine, Prompts, Result, engine_for
 from flowkit.run.estimate import estimated
+from flowkit.run.folder import check_resumed
 from flowkit.run.info import info_of
 from flowkit.run.interruption import StoppedError
 from flowkit.run.options import RunOptions, read_options, resume_command
@@ -59,24 +60,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job and return its exit code.
 
     0: all well. 1: a threshold is missed. 2: bad arguments, configuration or input, nothing was sent. 3: some lines
-    failed, or results could not be written; the last line is the command that resumes. 4: nothing is missed, but this
-    many lines cannot tell. 70: a fault of ours.
+    failed, or results could not be written or printed; the last line is the command that resumes. 4: nothing is missed,
+    but this many lines cannot tell. 70: a fault of ours.
     """
     options = read_options(arguments)
+    open_output()
     speak_plainly()
     end_quickly()
     try:
         if options.estimate:
-            return print_estimate(options)
-        with closing(engine_for(options)) as engine:
-            code = run(engine, prepared(engine, options))
-            sys.stdout.flush()  # here, where a reader that has left is no error
-            return code
+            code = print_estimate(options)
+        else:
+            with closing(engine_for(options)) as engine:
+                code = run(engine, prepared(engine, options))
+        sys.stdout.flush()  # here, where a reader that has left is no error
+        return code
     except BadInputError as error:
         return complain(error, BAD_INPUT)
     except BrokenPipeError:  # what was to be written is written
         stop_printing()
         return ALL_WELL
+    except OSError as error:  # of printing: what happens to a file is told where the file is read or written
+        stop_printing()
+        where = error.filename or "the standard output"
+        return complain(f"{where}: {error.strerror or error}; what is finished is in {options.folder}", SOME_FAILED)
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{PurePath(frame.filename).name} line {frame.lineno}"
@@ -86,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def prepared(engine: Engine, options: RunOptions) -> Plan:
     """Check all that the run needs, and open its folder. Raises BadInputError; nothing has been sent then."""
+    if options.resume:
+        check_resumed(options.resume)
     with errors_as_bad_input():
         engine.read(prompts_of(options))
         thresholds = parse_thresholds(options.fail_under, engine.names, engine.seen.scales)
@@ -208,7 +217,8 @@ def print_verdict(plan: Plan, ran: RunInfo, result: Result, comparison: Comparis
 
 def ask_to_resume(options: RunOptions, causes: Sequence[str]) -> int:
     """Print why something is missing, and as the last line the command that asks for it."""
-    print(*map(shown_whole, causes), f"to ask for what is missing:\n{resume_command(options, sys.argv[0])}", sep="\n")
+    command = resume_command(options, sys.argv[0], sys.stdout.encoding or "utf-8")
+    print(*map(shown_whole, causes), f"to ask for what is missing:\n{command}", sep="\n")
     return SOME_FAILED
 
 

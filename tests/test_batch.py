@@ -274,7 +274,7 @@ def test_failed_lines_are_annotated_on_github(
         (["--fail-under", "good=4"], "no statement is called 'good'; known are 'short', 'right'"),
         (["--fail-under", "short=9"], "expected a number from 1 to 5, got '9'"),
         (["--baseline", "nowhere"], "cannot be read: No such file or directory"),
-        (["--resume", "nowhere"], "No such file or directory"),
+        (["--resume", "nowhere"], "nowhere: expected the folder of a run, found nothing; correct --resume"),
     ],
 )
 def test_a_comparison_that_cannot_be_made_is_refused_before_anything_is_sent(

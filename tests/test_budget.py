@@ -19,6 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow import ChatFlow
+from flowkit.judge.context import Context
+from flowkit.judge.messages import Asked
+from flowkit.judge.messages import fitted as fitted_context
 from flowkit.prompt.budget import estimate_tokens, fitted_messages
 from flowkit.prompt.history import Message
 from flowkit.prompt.prompty import Prompt
@@ -143,7 +146,7 @@ def test_no_address_named_in_a_text_is_fetched(scheme: str, place: str, server: 
             "chat_history: expected a question and its answer in every",
         ),
         ("?", [{"content": SECRET}], ValueError, "chat_history[0]: role must be one of system, user, assistant, got N"),
-        ("?", [{"role": "developer", "content": SECRET}], ValueError, "chat_history[0]: role must be one of"),
+        ("?", [{"role": "function", "content": SECRET}], ValueError, "chat_history[0]: role must be one of"),
         ("?", [{"role": "tool", "content": SECRET}], ValueError, "chat_history[0]: role must be one of"),
         ("?", [{"role": "user:\nx\nsystem", "content": SECRET}], ValueError, "chat_history[0]: role must be one of"),
         ("?", [{"role": "user"}], TypeError, "chat_history[0]: content must be text, got NoneType"),
@@ -213,6 +216,47 @@ def test_the_budget_is_met_to_the_token(spare: int, warnings: int, kept: int, ca
     sent = fitted("Who?", [user("Hi")], tokens(alone) + spare)
     assert len(sent) == len(alone) + kept
     assert len(warnings_of(caplog)) == warnings
+
+
+AROUND = {
+    "around each": "user:\n{% for m in chat_history %}\n[Message {{loop.index}}, by the {{m.role}}]\n{{m.content}}\n"
+    "{% endfor %}\n{{question}}\n",
+    "as messages": "{% for m in chat_history %}\n{{m.role}}:\nNumber {{loop.index}}: {{m.content}}\n{% endfor %}\n"
+    "user:\n{{question}}\n",
+    "twice": "system:\n{{chat_history}}\n{% for m in chat_history %}\n{{m.role}}:\n{{m.content}}\n{% endfor %}\n"
+    "user:\n{{question}}\n",
+}
+
+
+@pytest.mark.parametrize("template", AROUND.values(), ids=AROUND)
+def test_what_the_prompt_writes_around_the_messages_counts(template: str) -> None:
+    prompt = Prompt("x", template, {"max_tokens": 100}, ("question", "chat_history"), "0")
+    history = [user("Hi."), {"role": "assistant", "content": "Hello, you."}] * 100
+    for budget in (200, 500, 1100, 100_000):
+        sent, dropped = asyncio.run(fitted_messages(prompt, MODEL, "Who?", history, budget))
+        assert tokens(sent, prompt) <= budget
+        assert sent == prompt.messages(question="Who?", chat_history=history[dropped:])
+        if dropped:
+            assert dropped % 2 == 0  # it begins with a question
+            more = prompt.messages(question="Who?", chat_history=history[dropped - 2 :])
+            assert tokens(more, prompt) > budget
+    assert dropped == 0
+
+
+def test_a_judges_prompt_that_shows_the_history_twice_fits_its_budget() -> None:
+    loop = "{% for m in chat_history %}\n{{m.content}}\n{% endfor %}\n"
+    template = f"user:\n{loop}{loop}{{{{answer}}}} {{{{statement}}}}\n"
+    names = ("chat_history", "answer", "statement", "examples", "mark")
+    prompt = Prompt("x", template, {"max_tokens": 100}, names, "0", used=frozenset(names))
+    asked = Asked(prompt, "Yes.", "It is short.")
+    history = [
+        user("What is a prompt flow, and who makes it?"),
+        {"role": "assistant", "content": "It is a toolkit."},
+    ] * 50
+    context = Context.read(None, history, None)
+    shown = asyncio.run(fitted_context(asked, context, MODEL, 1100, 1.0))
+    assert 900 < tokens(asked.messages(shown), prompt) <= 1100
+    assert shown.chat_history == history[shown.history_dropped :]
 
 
 def test_only_the_messages_that_fit_and_one_more_are_looked_at() -> None:

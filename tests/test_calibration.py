@@ -279,7 +279,7 @@ BAD_LABELS = [
     (b'{"answer": "a", "statement": "b", "score": 6}', "got 6"),
     (b'{"answer": "a", "statement": "b", "score": 4.5}', "got 4.5"),
     (b'{"answer": "a", "statement": "b", "score": true}', "got True"),
-    (b'{"answer": "a", "statement": "b", "score": "4"}', "got '4'"),
+    (b'{"answer": "a", "statement": "b", "score": "4.5"}', "got '4.5'"),
     (b'{"answer": "a", "statement": "b", "score": null}', "got None"),
     (b'{"answer": "a", "statement": "b", "score": NaN}', "got nan"),
 ]

@@ -295,10 +295,30 @@ def test_what_a_page_saves_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "says"),
-    [({"line": "3"}, "'line' must be a whole number, got '3'"), ({"name": 3}, "'name' must be text, got int")],
+    [({"line": "3a"}, "'line' must be a whole number, got '3a'"), ({"name": 3}, "'name' must be text, got int")],
 )
 def test_a_label_with_a_wrong_field_gets_one_clear_line(wrong: dict[str, object], says: str, tmp_path: Path) -> None:
     path = tmp_path / "labels.jsonl"
     path.write_text(json.dumps({"answer": "A.", "statement": "It is a.", "score": 4, **wrong}))
     with pytest.raises(BadInputError, match=says):
         read_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.jsonl", '{"answer": "A.", "statement": "It is a.", "score": 4.0, "line": 3.0, "name": NaN}'),
+        ("labels.csv", "answer,statement,score,line,name\nA.,It is a.,4,3,\n"),
+        ("labels.csv", "answer,statement,score,line\nA.,It is a.,4.0,3.0\n"),
+    ],
+)
+def test_whole_numbers_are_read_as_pandas_and_tables_write_them(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / name).write_text(content)
+    (label,) = read_labels(tmp_path / name)
+    assert (label.score, label.line, label.name) == (4, 3, None)
+
+
+def test_a_label_whose_field_is_in_capitals_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("answer,statement,score,Reference\nA.,It is a.,4,B.\n")
+    with pytest.raises(BadInputError, match="'Reference': did you mean 'reference'"):
+        read_labels(tmp_path / "labels.csv")

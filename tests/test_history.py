@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionMessage
 
 from flowkit.base.text import check_text, shown
 from flowkit.prompt.history import Message, checked, keep_newest, read_history
@@ -146,7 +147,6 @@ def test_a_message_that_would_be_sent_is_looked_at_before_it_is_counted() -> Non
         (["user", SECRET], TypeError, "chat_history[3] must be an object with role and content, got list"),
         ({}, ValueError, "chat_history[3]: role must be one of system, user, assistant, got None"),
         ({"inputs": {}, "outputs": {}}, ValueError, "chat_history[3]: role must be one of"),
-        ({"role": "developer", "content": SECRET}, ValueError, "assistant, got 'developer'"),
         ({"role": "tool", "content": SECRET}, ValueError, "assistant, got 'tool'"),
         ({"role": "function", "content": SECRET}, ValueError, "assistant, got 'function'"),
         ({"role": "us er", "content": SECRET}, ValueError, "assistant, got 'us er'"),
@@ -160,6 +160,12 @@ def test_a_message_that_would_be_sent_is_looked_at_before_it_is_counted() -> Non
         ({"role": "user", "content": 5}, TypeError, "chat_history[3]: content must be text, got int"),
         ({"role": "user", "content": SECRET.encode()}, TypeError, "chat_history[3]: content must be text, got bytes"),
         ({"role": "user", "content": [{"text": SECRET}]}, TypeError, "chat_history[3]: content must be text, got list"),
+        (
+            {"role": "user", "content": [{"type": "text", "text": SECRET}, {"type": "image_url", "image_url": SECRET}]},
+            TypeError,
+            "chat_history[3]: content must be text, got list; its part 1 is 'image_url', not text: leave it out",
+        ),
+        ({"role": "user", "content": [{"type": "text"}]}, TypeError, "content[0]: text must be text, got NoneType"),
         ({"role": "user", "content": SECRET + "\ud800"}, ValueError, "chat_history[3]: content: character 1500 is"),
     ],
     ids=lambda value: repr(value)[:40],
@@ -190,6 +196,16 @@ def test_any_other_text_is_text(text: str) -> None:
 @pytest.mark.parametrize(("role", "read"), [("User", "user"), ("ASSISTANT", "assistant"), (" system\n", "system")])
 def test_a_role_may_be_in_capitals_and_between_blanks(role: str, read: str) -> None:
     assert checked({"role": role, "content": "x"}, 0) == {"role": read, "content": "x"}
+
+
+def test_developer_is_system_and_text_parts_are_joined() -> None:
+    parts = [{"type": "text", "text": "Be "}, {"type": "input_text", "text": "brief."}]
+    assert checked({"role": "developer", "content": parts}, 0) == {"role": "system", "content": "Be brief."}
+
+
+def test_a_message_of_the_openai_library_is_one() -> None:
+    reply = ChatCompletionMessage(role="assistant", content="Hello")
+    assert checked(reply, 0) == {"role": "assistant", "content": "Hello"}
 
 
 # --- The history as it comes
@@ -264,7 +280,7 @@ def test_a_history_is_a_list_or_nothing_or_either_as_json_text(came: Any, read: 
         (json.dumps(SECRET), TypeError, "got str"),
         ("5", TypeError, "got int"),
         (SECRET, ValueError, "got text that is no JSON (Expecting value: line 1 column 1 (char 0))"),
-        ("[{'role': 'user'}]", ValueError, "got text that is no JSON ("),
+        ("[{'role': 'user'}]", ValueError, "(it looks like Python's notation; write it with json.dumps)"),
         (json.dumps([SECRET])[:-1], ValueError, "got text that is no JSON ("),
         ("[" * 200_000, ValueError, "got text that is no JSON (it is nested more than 100 deep at column 101)"),
         ('["[[", ' + "[" * 100 + "]" * 101, ValueError, "it is nested more than 100 deep at column 107)"),

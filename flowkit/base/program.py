@@ -24,6 +24,7 @@ def exit_code_of(main: Callable[[], int | None], name: str) -> int:
 
     name: of the program, in front of the line. A fault of ours is raised, with its traceback.
     """
+    open_output()
     speak_plainly()
     end_quickly()
     try:
@@ -39,6 +40,12 @@ def exit_code_of(main: Callable[[], int | None], name: str) -> int:
         return _say(name, _cause(error), FAILED)
     except ValueError as error:
         return _say(name, str(error), BAD_CONFIGURATION)
+
+
+def open_output() -> None:
+    """Let what is printed be lost, and no error, where the output was closed before we began."""
+    if not sys.stdout:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - it stays open to the end
 
 
 def end_quickly() -> None:

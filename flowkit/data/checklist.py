@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from flowkit.base.errors import BadInputError
-from flowkit.base.json_text import JsonObject
+from flowkit.base.json_text import once
 from flowkit.base.scale import FIVE, scale_named
 from flowkit.base.text import check_text, in_one_line, shown
 from flowkit.data.records import Line, Rule, Scalar
@@ -46,7 +46,7 @@ def read_checklist(path: Path) -> Checklist:
     """Return the statements of a JSON or YAML file by name. Raises BadInputError for what is no checklist."""
     try:
         content = path.read_text(encoding="utf-8-sig")
-        found = json.loads(content, object_pairs_hook=_once) if path.suffix == ".json" else _yaml(content)
+        found = json.loads(content, object_pairs_hook=once) if path.suffix == ".json" else _yaml(content)
         if not isinstance(found, dict) or not found:
             raise TypeError(f"expected statements by name, such as {EXAMPLE}, got {shown(found)}")
         return _weighed({name: _item(name, each) for name, each in found.items()})
@@ -187,15 +187,6 @@ def _filled(name: str, item: Item, columns: Mapping[str, str]) -> str:
 
 def _has(columns: Mapping[str, str]) -> str:
     return f"the line has {', '.join(map(shown, columns))}"
-
-
-def _once(pairs: list[tuple[str, Any]]) -> JsonObject:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{shown(twice)} stands there twice; rename one of them")
-    return found
 
 
 def _yaml(content: str) -> Any:

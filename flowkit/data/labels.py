@@ -7,14 +7,15 @@ which probability.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from flowkit.base.files import write_whole
+from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import SCORES
-from flowkit.base.text import check_text, clean, read_text, shown
-from flowkit.data.lines import read_objects
+from flowkit.base.text import check_text, clean, is_nothing, read_text, shown
+from flowkit.data.lines import check_names, read_objects
 from flowkit.data.records import FORMAT, plain
 
 EXAMPLE = '{"answer": "Paris.", "statement": "It names the capital of France.", "score": 5}'
@@ -76,20 +77,23 @@ def write_sample(folder: Path, sample: Sample) -> None:
     write_whole(folder / "sample.json", clean(json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def _label(number: int, fields: dict[str, Any]) -> Label:
-    if missing := [name for name in ("answer", "statement", "score") if name not in fields]:
+def _label(number: int, found: JsonObject) -> Label:
+    check_names(found, [each.name for each in fields(Label)])
+    if missing := [name for name in ("answer", "statement", "score") if name not in found]:
         raise ValueError(f"{missing[0]!r} is missing; expected an object such as {EXAMPLE}")
-    check_text(fields["answer"], "'answer'")
-    check_text(fields["statement"], "'statement'")
-    score = fields["score"]
+    check_text(found["answer"], "'answer'")
+    check_text(found["statement"], "'statement'")
+    score = _whole(found["score"])
     if type(score) is not int or score not in SCORES:
         raise ValueError(f"'score' must be a whole number from {SCORES[0]} to {SCORES[-1]}, got {shown(score)}")
-    line = fields.get("line")
+    line = None if is_nothing(found.get("line")) else _whole(found["line"])
     if line is not None and type(line) is not int:
         raise ValueError(f"'line' must be a whole number, got {shown(line)}")
-    texts = [fields.get(name) for name in ("name", "run", "chosen")]
-    for name, text in zip(("name", "run", "chosen"), texts, strict=True):
-        if text is not None:
-            check_text(text, f"'{name}'")
-    shown_too = [read_text(fields.get(name), name) for name in ("question", "reference")]
-    return Label(number, fields["answer"], fields["statement"], score, line, *texts, *shown_too)
+    texts = [read_text(found.get(name), name) for name in ("name", "run", "chosen", "question", "reference")]
+    return Label(number, found["answer"], found["statement"], score, line, *texts)
+
+
+def _whole(found: Any) -> Any:
+    """Return a whole number as one: 5 for 5.0, as pandas writes it beside gaps, and for "5", as tables hold it."""
+    text = str(found).strip().removesuffix(".0")
+    return int(text) if text.isdecimal() and len(text) < 20 else found

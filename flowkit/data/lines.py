@@ -5,16 +5,17 @@ from __future__ import annotations
 import codecs
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
 
 from flowkit.base.errors import BadInputError
-from flowkit.base.json_text import JsonObject, read_json
+from flowkit.base.json_text import JsonObject, NameTwiceError, read_json
 from flowkit.base.text import check_text, is_nothing, read_text, shown
 from flowkit.data.checklist import Checklist, joined, scalar
-from flowkit.data.inputs import read_inputs
+from flowkit.data.inputs import own_inputs, read_inputs
 from flowkit.data.records import Answer, Line
 from flowkit.data.statements import read_statements
 from flowkit.data.tables import rows_of_table
@@ -24,6 +25,12 @@ from flowkit.prompt.prompty import Prompt
 T = TypeVar("T")
 EXAMPLE = '{"question": "What is Prompt flow?"}'
 READ = ("question", "chat_history", "statements", "reference", "answer")  # the columns that have a field of their own
+NO_TEXT = {  # what begins with these bytes
+    b"\x1f\x8b": "a file packed by gzip; unpack it with gunzip",
+    b"PK\x03\x04": "a workbook of a spreadsheet, or another zip file; save it as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "a workbook of a spreadsheet; save it as CSV UTF-8",
+    b"PAR1\x15": "a Parquet file; --engine ray reads it where its name ends in .parquet",
+}
 
 
 def read_lines(path: Path, prompt: Prompt | None = None, checklist: Checklist | None = None) -> list[Line]:
@@ -94,7 +101,7 @@ def rows_in(name: str, file: BufferedReader) -> Iterator[tuple[int, str | JsonOb
 
     The text is UTF-8, or what the file's byte-order mark says.
     """
-    encoding = _encoding(name, file.peek(4)[:4])
+    encoding = _encoding(name, file.peek(5))
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in (".csv", ".tsv"):
         return rows_of_table(name, "\t" if suffix == ".tsv" else ",", file, encoding)
@@ -102,6 +109,9 @@ def rows_in(name: str, file: BufferedReader) -> Iterator[tuple[int, str | JsonOb
 
 
 def _encoding(name: str, start: bytes) -> str:
+    if kind := next((kind for first, kind in NO_TEXT.items() if start.startswith(first)), None):
+        raise BadInputError(f"{name}: expected JSONL or a table, as text, got {kind}")
+    start = start[:4]
     if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # the first begins as UTF-16's does
         return "utf-32"
     if len(start) > 2 and start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -126,6 +136,8 @@ def _object(text: str, example: str) -> JsonObject:
         raise TypeError(f"{expected} an array; write each of its objects on a line of its own")
     try:
         fields = read_json(text)
+    except NameTwiceError:
+        raise
     except ValueError as error:
         hint = "; write the whole object on one line" if text == "{" else ""
         raise ValueError(f"{expected} text that is no JSON ({error}){hint}") from None
@@ -145,6 +157,7 @@ def line_of(number: int, fields: JsonObject, prompt: Prompt | None = None) -> Li
 
     prompt: whose own inputs are fields, too; a line that has an answer needs none.
     """
+    check_names(fields, (*READ, *(own_inputs(prompt) if prompt else ())))
     if "question" not in fields:
         raise ValueError(f"'question' is missing; the line has {', '.join(map(shown, fields)) or 'nothing'}")
     check_text(fields["question"], "'question'")
@@ -161,6 +174,19 @@ def line_of(number: int, fields: JsonObject, prompt: Prompt | None = None) -> Li
         answered_from=None if answer is None else "data",
         extra={column: scalar(value) for column, value in fields.items() if column not in (*READ, *inputs)},
     )
+
+
+def check_names(fields: JsonObject, known: Collection[str]) -> None:
+    """Raise ValueError for a name that only capitals, blanks or signs tell from a known one: nobody would read it."""
+    for name in fields:
+        if name not in known and (meant := [each for each in known if _letters(each) == _letters(name)]):
+            raise ValueError(
+                f"{shown(name)}: did you mean {meant[0]!r}? Write it so; for something else, choose another name"
+            )
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
 
 
 def _answer(found: Any) -> Answer | None:

@@ -21,25 +21,30 @@ KNOWN = {
     "statement",
     "score",
 }  # columns that files here have
+_SEPARATOR = re.compile(r'"?sep=([,;|\t])"?\s*', re.IGNORECASE)
 
 
 def rows_of_table(name: str, separator: str, file: IO[bytes], encoding: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield each row as {column: cell} with the number of its last line; blank rows and empty cells are left out.
 
-    separator: between the cells; in place of commas semicolons are read too, where the header leaves no doubt.
+    separator: between the cells; in place of commas semicolons are read too, where the header leaves no doubt, and what
+    Excel's first line names, such as sep=;. Blank lines before the header are passed over, and blanks around its names;
+    where it has blanks after its separators, so may the rows.
     Raises BadInputError for what is no table, and for a column without a name or with that of another one.
     """
     csv.field_size_limit(2**31 - 1)  # 128 KiB otherwise
     with io.TextIOWrapper(file, encoding=encoding, newline="") as text:
-        header = text.readline()
+        header, separator, number = _header(text, separator)
         if separator == "," and _has_semicolons(name, header):
             separator = ";"
-        table, number = csv.reader(chain([header], text), delimiter=separator, strict=True), 0
+        blanks = f"{separator} " in header
+        table = csv.reader(chain([header], text), delimiter=separator, strict=True, skipinitialspace=blanks)
+        before = number
         try:
-            columns = _columns(name, next(table, []))
-            number = table.line_num
+            columns = _columns(f"{name} line {number + 1}", next(table, []))
+            number = before + table.line_num
             for cells in table:
-                number = table.line_num
+                number = before + table.line_num
                 if any(cells[len(columns) :]):
                     raise BadInputError(f"{name} line {number}: has more cells than the first line names")
                 if any(map(str.strip, cells)):
@@ -48,9 +53,21 @@ def rows_of_table(name: str, separator: str, file: IO[bytes], encoding: str) -> 
             raise BadInputError(f"{name} after line {number}: is no table: {error}") from None
 
 
+def _header(text: IO[str], separator: str) -> tuple[str, str, int]:
+    """Return the line that names the columns, what separates them, and how many lines stand before it."""
+    passed_over = 0
+    while line := text.readline():
+        if named := _SEPARATOR.fullmatch(line):
+            separator = named[1]
+        elif line.strip(",; \t\r\n"):
+            break
+        passed_over += 1
+    return line, separator, passed_over
+
+
 def _has_semicolons(name: str, header: str) -> bool:
     """Tell whether semicolons stand between the names of the columns, as in most of Europe."""
-    names = [column.strip() for column in next(csv.reader([header], delimiter=";"), [])]
+    names = [column.strip().lower() for column in next(csv.reader([header], delimiter=";"), [])]
     if len(names) < 2 or "," in re.sub('"[^"]*"', "", header):
         return False
     if KNOWN.isdisjoint(names):
@@ -58,12 +75,13 @@ def _has_semicolons(name: str, header: str) -> bool:
     return True
 
 
-def _columns(name: str, header: list[str]) -> list[str]:
+def _columns(where: str, header: list[str]) -> list[str]:
     """Return the names of the columns; those without one at the end of the line are what a spreadsheet leaves there."""
-    columns = header[: max((place for place, column in enumerate(header, start=1) if column.strip()), default=0)]
+    names = [column.strip() for column in header]
+    columns = names[: max((place for place, column in enumerate(names, start=1) if column), default=0)]
     for place, column in enumerate(columns, start=1):
-        if not column.strip():
-            raise BadInputError(f"{name} line 1: column {place} has no name; name it or remove it")
+        if not column:
+            raise BadInputError(f"{where}: column {place} has no name; name it or remove it")
         if column in columns[: place - 1]:
-            raise BadInputError(f"{name} line 1: two columns are called {shown(column)}; rename one of them")
+            raise BadInputError(f"{where}: two columns are called {shown(column)}; rename one of them")
     return columns

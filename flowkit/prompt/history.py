@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from flowkit.base.json_text import JsonObject, read_json
@@ -10,6 +10,7 @@ from flowkit.base.text import check_text, is_nothing, joined_pairs, shown
 
 Message = dict[str, str]
 ROLES = ("system", "user", "assistant")
+TEXT_PARTS = ("text", "input_text", "output_text")  # as OpenAI's two APIs call them
 
 
 async def keep_newest(history: list[Any], cost: Callable[[Message], Awaitable[int]], budget: int) -> list[Message]:
@@ -42,17 +43,38 @@ def without_orphans(tail: list[Message]) -> list[Message]:
 def checked(message: Any, position: int) -> Message:
     """Return role and content of `message` if it is one, else say what is wrong with it; its text is not quoted.
 
-    The role may be written in capitals, or with blanks around it.
+    The role may be written in capitals, or with blanks around it; developer is OpenAI's newer word for system. The
+    message may be an object of the openai library, its content a list of text parts.
     """
     where = f"chat_history[{position}]"
-    if not isinstance(message, dict):
+    if hasattr(message, "model_dump"):
+        message = message.model_dump()
+    if not isinstance(message, Mapping):
         raise TypeError(f"{where} must be an object with role and content, got {type(message).__name__}")
     role = message.get("role")
     known = role.strip().lower() if isinstance(role, str) else None
+    if known == "developer":
+        known = "system"
     if known not in ROLES:
         raise ValueError(f"{where}: role must be one of {', '.join(ROLES)}, got {shown(role)}")
-    check_text(message.get("content"), f"{where}: content")
-    return {"role": known, "content": message["content"]}
+    return {"role": known, "content": _content(message.get("content"), f"{where}: content")}
+
+
+def _content(content: Any, where: str) -> str:
+    """Return the text of a message, one text or a list of parts that are joined. Raises where a part is no text."""
+    if not isinstance(content, (list, tuple)):
+        check_text(content, where)
+        return str(content)
+    texts = []
+    for place, part in enumerate(content):
+        kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+        if kind not in TEXT_PARTS:
+            raise TypeError(
+                f"{where} must be text, got list; its part {place} is {shown(kind)}, not text: leave it out"
+            )
+        check_text(part.get("text"), f"{where}[{place}]: text")
+        texts.append(part["text"])
+    return "".join(texts)
 
 
 def read_history(chat_history: Any) -> list[Any]:

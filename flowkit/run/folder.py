@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from flowkit.base.errors import BadInputError
+
+
+def check_resumed(folder: Path) -> None:
+    """Raise BadInputError where nothing is: a mistyped name must not become a folder."""
+    if not os.path.lexists(folder):
+        raise BadInputError(
+            f"{folder}: expected the folder of a run, found nothing; correct --resume, or start a new run with --out"
+        )
 
 
 def hold(folder: Path) -> FileLock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
@@ -124,18 +125,37 @@ def read_options(arguments: Sequence[str] | None) -> RunOptions:
     return options
 
 
-def resume_command(options: RunOptions, program: str) -> str:
-    """Return the command that asks for what is missing, with every option kept that is not the default."""
+def resume_command(options: RunOptions, program: str, encoding: str = "utf-8") -> str:
+    """Return the command that asks for what is missing, with every option kept that is not the default.
+
+    encoding: of where it is printed; a word that it does not have is written with bash's escapes.
+    """
     words = ["python", program] if program.endswith(".py") else [program]  # else an installed command
-    words += ["--data", options.data, "--resume", str(options.folder)]
-    words += ["--concurrency", str(options.concurrency)]
+    given = [("data", options.data), ("resume", options.folder), ("concurrency", options.concurrency)]
     for each in fields(options):
         value = getattr(options, each.name)
         if each.name in ("data", "out", "resume", "concurrency") or value == each.default:
             continue
-        for one in value if isinstance(value, tuple) else (value,):
-            words += [_flag(each.name)] if one is True else [_flag(each.name), str(one)]
-    return shlex.join(words)
+        given += [(each.name, one) for one in (value if isinstance(value, tuple) else (value,))]
+    for name, value in given:
+        words += [_flag(name)] if value is True else _with_value(_flag(name), str(value))
+    return " ".join(_quoted(word, encoding) for word in words)
+
+
+def _with_value(flag: str, value: str) -> list[str]:
+    return [f"{flag}={value}"] if value.startswith("-") else [flag, value]  # argparse takes -x for another flag
+
+
+def _quoted(word: str, encoding: str) -> str:
+    """Return a word for the shell, with the bytes of one that `encoding` does not have as bash's $'...' writes them."""
+    try:
+        word.encode(encoding)
+    except UnicodeEncodeError:
+        plain = [
+            chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\x{byte:02x}" for byte in os.fsencode(word)
+        ]
+        return f"$'{''.join(plain)}'"
+    return shlex.quote(word)
 
 
 def _flag(name: str) -> str:
