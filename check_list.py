@@ -18,7 +18,9 @@ from flowkit.judge.evaluator import Evaluator
 from flowkit.judge.messages import PASS_OR_FAIL, Asked, fitted
 from flowkit.model.configuration import resolve
 from flowkit.model.token_factor import factor_of
+from flowkit.model.variables import read_variables
 from flowkit.prompt.prompty import Prompt
+from flowkit.prompt.service import models_of
 from flowkit.scores import metrics
 from flowkit.scores.prices import context_of
 
@@ -78,7 +80,8 @@ class EvalFlow:
         self.prompt = Prompt.load(Path(prompt or PROMPT))
         self.prompt.check_filled(FILLED)
         self.max_total_token = int(max_total_token) if max_total_token else None
-        self.model = resolve(model_config, judge=True, connection=fields_of_connection, default=self.prompt.models)
+        default = models_of(self.prompt, model_config, read_variables())
+        self.model = resolve(model_config, judge=True, connection=fields_of_connection, default=default)
 
     def __call__(  # type: ignore
         self,

@@ -14,8 +14,10 @@ from flowkit.bridge.entry import takes_inputs_of
 from flowkit.model.completion import Reply, stream_text
 from flowkit.model.configuration import resolve
 from flowkit.model.token_factor import factor_of, learn_factor
+from flowkit.model.variables import read_variables
 from flowkit.prompt.budget import fitted_messages
 from flowkit.prompt.prompty import Prompt
+from flowkit.prompt.service import models_of
 from flowkit.prompt.tokens import load_vocabulary
 
 BASE_DIR = Path(__file__).absolute().parent
@@ -45,7 +47,8 @@ class ChatFlow:
         self, model_config: ModelConfiguration = None, max_total_token: int = 1100, prompt: Optional[str] = None
     ) -> None:
         self.prompt = Prompt.load(Path(prompt or PROMPT))
-        self.model = resolve(model_config, connection=fields_of_connection, default=self.prompt.models)
+        default = models_of(self.prompt, model_config, read_variables())
+        self.model = resolve(model_config, connection=fields_of_connection, default=default)
         self.max_total_token = int(max_total_token)  # promptflow's command line passes its default as text
         load_vocabulary(self.model.name)
 

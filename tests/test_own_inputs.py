@@ -291,7 +291,19 @@ def test_promptflows_commands_fill_an_input_that_was_added_to_chat_prompty(
         ("model: {parameters: {timeout: 5}}", "parameters: timeout cannot be done: set MODEL_TIMEOUT_S"),
         ("model: {parameters: {extra_body: {}}}", "parameters: extra_body cannot be done"),
         ("model: {parameters: {seed: '${env:SEED}'}}", "parameters: seed: '${env:SEED}' cannot be done"),
-        ("model: gpt-4o", "model must have keys of its own, got 'gpt-4o'"),
+        ("inputs: {picture: {type: image}}", "inputs: picture: type: image cannot be done: only text is sent"),
+        ("model: gpt-4o", "model must have keys of its own, got str; write them"),
+        ("model: {configuration: '${file:c.json}'}", "model: configuration must have keys of its own, got '${file:c"),
+        ("model: {configuration: [{api_key: k}]}", "model: configuration must have keys of its own, got list"),
+        ("model: {configuration: {model: '${file:m}'}}", "model: configuration: model: '${file:m}' cannot be done"),
+        ("model: {configuration: {azure_deployment: 4}}", "model: configuration: azure_deployment: 4 cannot be done"),
+        (
+            "model: {parameters: {max_tokens: '512'}}",
+            "parameters: max_tokens must be a whole number above 0, got '512'",
+        ),
+        ("model: {parameters: {max_tokens: true}}", "parameters: max_tokens must be a whole number above 0, got True"),
+        ("model: {parameters: {max_completion_tokens: 0.5}}", "parameters: max_completion_tokens must be a whole numb"),
+        ("model: {parameters: {max_completion_tokens: -1}}", "parameters: max_completion_tokens must be a whole numb"),
         ("model: {parameters: [1]}", "model: parameters must have keys of its own"),
         ("inputs: [question]", "inputs must have keys of its own"),
         ("outputs: {a: {type: string}}\nmodel: {parameters: {response_format: {type: json_object}}}", "outputs cannot"),
@@ -313,6 +325,75 @@ def test_what_can_be_done_reaches_the_service(server: ChatServer, tmp_path: Path
     # Outputs of a text are its name for promptflow, and change nothing.
     (tmp_path / "mine.prompty").write_text("---\noutputs:\n  output:\n    type: string\n---\nuser:\n{{question}}\n")
     assert Prompt.load(tmp_path / "mine.prompty").inputs == ("question",)
+
+
+# --- The model and the service that it names
+
+
+def naming(folder: Path, configuration: str) -> Path:
+    path = folder / "mine.prompty"
+    path.write_text(f"---\nmodel:\n  configuration: {{{configuration}}}\n---\nuser:\n{{{{question}}}}\n")
+    return path
+
+
+def test_a_model_named_by_a_variable_is_that_variables_value(
+    server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MY_DEPLOYMENT", "mine-4o")
+    (tmp_path / ".env").write_text("MY_MODEL=mine-4o\n")
+    azure = naming(tmp_path, "azure_deployment: '${env:MY_DEPLOYMENT}'")
+    config = {"azure_endpoint": server.base_url, "api_key": KEY}
+    assert ChatFlow(config, prompt=str(azure)).model.name == "mine-4o"
+    openai = naming(tmp_path, "model: '${env:MY_MODEL}'")
+    assert asyncio.run(read(ChatFlow({"base_url": server.base_url}, prompt=str(openai)), "What?")) == "Hello there."
+    assert server.requests[-1].body["model"] == "mine-4o"
+
+
+def test_a_variable_that_is_not_set_is_refused_by_its_name_where_no_other_model_is_named(tmp_path: Path) -> None:
+    path = naming(tmp_path, "model: '${env:NOT_SET_ANYWHERE}'")
+    error = r"mine\.prompty: model: configuration: model: \$\{env:NOT_SET_ANYWHERE\} is a variable that is not set"
+    with pytest.raises(ValueError, match=error):
+        ChatFlow({"api_key": KEY}, prompt=str(path))
+    assert ChatFlow({"api_key": KEY, "model": "m"}, prompt=str(path)).model.name == "m"
+
+
+@pytest.mark.parametrize(
+    ("configuration", "key"),
+    [
+        (f"api_key: {KEY}", "api_key"),
+        ("base_url: 'http://127.0.0.1:9/v1'", "base_url"),
+        ("base_url: '${env:MY_ADDRESS}'", "base_url"),
+        ("api_key: '${env:AZURE_OPENAI_API_KEY}'", "api_key"),  # OpenAI is asked
+        ("azure_endpoint: '${env:AZURE_OPENAI_ENDPOINT}'", "azure_endpoint"),
+        ("connection: mine", "connection"),
+    ],
+)
+def test_a_service_that_a_prompt_names_is_never_passed_over_for_another_one(
+    at_server: ChatServer, tmp_path: Path, configuration: str, key: str
+) -> None:
+    path = str(naming(tmp_path, configuration))
+    with pytest.raises(
+        ValueError, match=rf"^mine\.prompty: model: configuration: {key} is not what is asked"
+    ) as raised:
+        ChatFlow(None, prompt=path)
+    assert KEY not in str(raised.value)
+    assert at_server.requests == []
+    assert ChatFlow({"model": "m", "base_url": at_server.base_url}, prompt=path).model.name == "m"
+
+
+def test_a_service_named_by_the_variables_that_are_read_is_the_one_that_is_asked(
+    at_server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openai = "model: m, base_url: '${env:OPENAI_BASE_URL}', api_key: '${env:OPENAI_API_KEY}'"
+    assert asyncio.run(read(ChatFlow(prompt=str(naming(tmp_path, openai))), "What?")) == "Re: What?"
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    for name, value in (("ENDPOINT", "http://127.0.0.1:9"), ("API_KEY", KEY)):
+        monkeypatch.setenv(f"AZURE_OPENAI_{name}", value)
+    azure = "azure_endpoint: '${env:AZURE_OPENAI_ENDPOINT}', api_key: '${env:AZURE_OPENAI_API_KEY}'"
+    model = ChatFlow(prompt=str(naming(tmp_path, f"azure_deployment: d, {azure}"))).model
+    assert (model.name, model.service.base_url, model.service.api_key) == ("d", "http://127.0.0.1:9", KEY)
 
 
 # --- The example

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import pickle
+import re
 import time
 import timeit
 from collections.abc import Callable
@@ -147,6 +148,15 @@ def test_what_is_judged_stands_where_the_template_puts_it(answer: str, statement
     assert judged(answer, statement, explanation) == [system, user(expected)]
 
 
+@settings(max_examples=100)
+@given(hostile_texts())
+def test_a_list_or_an_object_is_printed_as_python_writes_it_and_stays_text(text: str) -> None:
+    documents = [text, {"title": text, "role": "user", "pages": (3, [None, text])}, 0.5, ""]
+    prompt = Prompt("x", "system:\nUse {{documents}}.\nuser:\nHi\n", {}, ("documents",), "0")
+    expected = str([text, {"title": text, "role": "user", "pages": [3, [None, text]]}, 0.5, ""])
+    assert prompt.messages(documents=documents) == [{"role": "system", "content": f"Use {expected}."}, user("Hi")]
+
+
 @pytest.mark.parametrize("unit", ["\n", " ", "\n ", "#", "system:\n", "{{", "a"], ids=repr)
 def test_time_grows_with_the_length_of_a_text_and_no_faster(unit: str) -> None:
     def seconds(length: int) -> float:
@@ -200,6 +210,7 @@ TEMPLATES = {
     "comment and raw": "{# system: #}\nuser:\n{% raw %}{{question}}{% endraw %} {{question}}{{question}}\n",
     "empty messages": "system:\nuser:\nassistant:\n\n",
     "role words in text": "system:\nThe system: be kind. user: none\n## user:\nuser :x\nuser:\n{{question}}\n",
+    "printed list": "user:\n{{chat_history}} {{ [question, 1, none] }} {{ {'a': chat_history} }}\n",
     "unknown name": "user:\n[{{nobody}}{{question.nothing if false}}]{{question}}\n",
     "nothing": "",
 }
@@ -349,6 +360,29 @@ def test_a_wrong_template_is_refused_before_it_is_used(tmp_path: Path) -> None:
         Prompt.load(written(tmp_path, HEAD + "user:\n{% for %}\n"))
 
 
+@pytest.mark.parametrize(
+    ("template", "error"),
+    [
+        ("tool:\n# tool_call_id:\n1\n", "line 12: tool: cannot be done: a flow gives one text"),
+        (" # Function :\nx\n", "line 12: # Function : cannot be done"),
+        ("x\ntool:", "line 13: tool: cannot be done"),
+        ("Look:\n![image]({{question}})\n", "line 13: ![image]({{question}}) cannot be done: only text is sent"),
+        ("![ image ]({{ question }})", "line 12: ![ image ]({{ question }}) cannot be done"),
+    ],
+)
+def test_an_image_and_a_message_of_a_tool_are_refused_with_their_line(
+    template: str, error: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=rf"^of_a_test\.prompty {re.escape(error)}"):
+        Prompt.load(written(tmp_path, HEAD + "user:\n" + template))
+
+
+def test_words_that_only_look_like_an_image_or_a_tool_are_text(tmp_path: Path) -> None:
+    text = "The tool: none.\nfunctions:\n## tool:\n![image](https://x.org/a.png) ![image]"
+    prompt = Prompt.load(written(tmp_path, HEAD + f"user:\n{text}\n"))
+    assert prompt.messages(question="tool:", chat_history=[]) == [user(text)]
+
+
 @pytest.mark.parametrize("template", ["Hi\n", "Hi\nuser:\n{{question}}\n", "user: Hi\n", "{{question}}\nuser:\nHi\n"])
 def test_text_before_the_first_role_is_refused(template: str, tmp_path: Path) -> None:
     prompt = Prompt.load(written(tmp_path, HEAD + template))
@@ -392,8 +426,8 @@ CHANGES = [
     "{{ question + '!' }}",
     "{{ 'Question: ' ~ question }}",
     "{{ '%s' % question }}",
-    "{{ [question] }}",
-    "{{ chat_history }}",
+    "{{ [question] | string }}",
+    "{{ chat_history | string | upper }}",
     "{{ chat_history | tojson }}",
     "{{ chat_history[0].content | upper }}",
     "{% for letter in question %}{{ letter }}{% endfor %}",

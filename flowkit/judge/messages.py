@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import FIVE, Scale
 from flowkit.judge.context import NOTHING_ELSE, Context
-from flowkit.prompt.budget import prompt_tokens, text_tokens
+from flowkit.prompt.budget import newest_that_fit, prompt_tokens, text_tokens
 from flowkit.prompt.history import Message, keep_newest
 from flowkit.prompt.prompty import Prompt
 
@@ -93,7 +93,12 @@ async def fitted(asked: Asked, context: Context, model_name: str, max_total_toke
         async def cost(message: Message) -> int:
             return around + await text_tokens(message["content"], model_name)
 
+        async def fits(tail: list[Message]) -> bool:
+            return await left(replace(context, chat_history=tail)) >= 0
+
         kept = await keep_newest(messages, cost, free - (one - around))
+        if not await fits(kept):  # the prompt writes them twice, or numbers them
+            kept = await newest_that_fit(kept, fits)
         return replace(context, chat_history=kept, history_dropped=len(messages) - len(kept))
     context = await _with_start_of_reference(context, left)
     if await left(context) < 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -13,7 +13,7 @@ from opentelemetry.trace import Span
 from flowkit.base import tracing
 from flowkit.base.start_gate import in_turn
 from flowkit.base.text import check_text
-from flowkit.prompt.history import Message, keep_newest, read_history
+from flowkit.prompt.history import Message, keep_newest, read_history, without_orphans
 from flowkit.prompt.prompty import Prompt
 from flowkit.prompt.tokens import count_tokens
 
@@ -53,8 +53,12 @@ async def fitted_messages(
     given = {"question": question, **(inputs or {})}
     no_history: dict[str, list[Message]] = {"chat_history": []} if "chat_history" in prompt.inputs else {}
     with tracing.span(prompt.name, "Function", {**given, "max_total_token": max_total_token}, parent) as span:
+
+        async def taken(messages: list[Message]) -> int:
+            return math.ceil(await prompt_tokens(messages, model_name) * factor) + prompt.max_tokens
+
         messages = prompt.messages(**given, **no_history)
-        alone = math.ceil(await prompt_tokens(messages, model_name) * factor) + prompt.max_tokens
+        alone = await taken(messages)
         if alone > max_total_token:
             log.warning("the question takes %d tokens, the budget is %d; sent without history", alone, max_total_token)
 
@@ -63,10 +67,42 @@ async def fitted_messages(
 
         kept = await keep_newest(history, cost, max_total_token - alone)
         if kept:
-            messages = prompt.messages(**given, chat_history=kept)
+            without, messages = messages, prompt.messages(**given, chat_history=kept)
+            # A template may write text around each message, or the history twice.
+            if _adds_text(messages, [*without, *kept]) and await taken(messages) > max_total_token:
+
+                async def fits(tail: list[Message]) -> bool:
+                    return await taken(prompt.messages(**given, chat_history=tail)) <= max_total_token
+
+                kept = await newest_that_fit(kept, fits)
+                messages = prompt.messages(**given, chat_history=kept) if kept else without
         tracing.record_prompt(span, prompt.template, {**given, "chat_history": kept})
         tracing.record_output(span, messages)
     return messages, len(history) - len(kept)
+
+
+async def newest_that_fit(history: list[Message], fits: Callable[[list[Message]], Awaitable[bool]]) -> list[Message]:
+    """Return the longest tail of a `history` that does not fit as a whole, found by halves, for any template.
+
+    As in `keep_newest`, a tail never begins with an assistant's reply.
+    """
+    count, too_many = 0, len(history)
+    while too_many - count > 1:
+        middle = (count + too_many) // 2
+        if await fits(history[-middle:]):
+            count = middle
+        else:
+            too_many = middle
+    return without_orphans(history[len(history) - count :])
+
+
+def _adds_text(messages: list[Message], expected: list[Message]) -> bool:
+    """Say whether `messages` have more than the texts of `expected`, without counting tokens."""
+    return len(messages) > len(expected) or _length(messages) > _length(expected)
+
+
+def _length(messages: list[Message]) -> int:
+    return sum(len(message["content"]) for message in messages)
 
 
 async def estimate_tokens(prompt: Prompt, model_name: str, messages: list[Message]) -> int:

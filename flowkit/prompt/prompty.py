@@ -10,10 +10,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import Any, NoReturn
+from typing import Any
 
 from jinja2 import Template, TemplateSyntaxError
-from jinja2.filters import FILTERS
 from jinja2.meta import find_undeclared_variables
 from jinja2.nodes import Filter
 from jinja2.sandbox import SandboxedEnvironment
@@ -22,16 +21,13 @@ from ruamel.yaml.error import YAMLError
 
 from flowkit.base.json_text import JsonObject
 from flowkit.base.text import in_one_line
-from flowkit.prompt.front_matter import check_head
-from flowkit.prompt.history import ROLES, Message
+from flowkit.prompt.front_matter import MODELS, SERVICE, check_head, check_template
+from flowkit.prompt.hidden import HiddenTexts, MisuseError, printed, trimmed
+from flowkit.prompt.history import Message
 
 FRONT_MATTER = re.compile(r"\s*---[ \t]*\n(.*?)^---[ \t]*\n(.*)", re.DOTALL | re.MULTILINE)
 # As promptflow reads it: a role and a colon alone on a line, `# ` before it for Markdown's sake.
 ROLE_LINE = re.compile(r"^[ \t]*#?[ \t]*(system|user|assistant)[ \t]*:[ \t]*\n", re.IGNORECASE | re.MULTILINE)
-# What stands for a text while the template is rendered. Texts are put in afterwards and not looked at again, so none
-# can pass for a token; Unicode keeps the mark for a program's own use, so no template has it.
-MARK = "\ufdd0"
-TOKEN = re.compile(f"{MARK}(Text|Trim) ([0-9]{{32}}){MARK}")  # `upper`, `lower` and `truncate` change it
 TEMPLATE_NAME = "<prompt>"  # in Python's tracebacks
 
 
@@ -42,7 +38,8 @@ class Prompt:
     inputs: as the file declares them; where it declares none, those of its sample as in promptflow, else those that
     the template uses. defaults: of inputs that may be left out.
     digest: of the whole file, 12 hex digits; kept with whatever the prompt produced.
-    models: "model" and "azure_deployment" as far as the file names them. first_line: the template's, in the file.
+    models: "model" and "azure_deployment" as the file writes them, and service: an address, a key, a connection; what
+    becomes of both says `flowkit.prompt.service`. first_line: the template's, in the file.
     file: the file's name. used: the inputs that stand in the template. types: of inputs that declare theirs.
     """
 
@@ -54,6 +51,7 @@ class Prompt:
     is_declared: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
     models: dict[str, str] = field(default_factory=dict)
+    service: dict[str, Any] = field(default_factory=dict, repr=False)
     first_line: int = 1
     file: str = ""
     used: frozenset[str] = frozenset()
@@ -84,15 +82,16 @@ class Prompt:
         """Render the prompt with `inputs` and return its messages.
 
         The template never sees the text of an input, only an opaque token in its place, so no text can open a role,
-        call Jinja, name a file or slow the parser down. It may print a text, whole or trimmed, and ask whether there is
-        any. Inputs that a file without declarations does not use are passed over, as in promptflow.
+        call Jinja, name a file or slow the parser down. It may print a text, whole or trimmed, or a list or object of
+        texts, and ask whether there is any. Inputs that a file without declarations does not use are passed over, as in
+        promptflow.
         Raises ValueError for a missing or unknown input, and for a template, with its line in the file, that changes a
         text (`upper`, `truncate`) or looks into it (`length`, `==`).
         """
         given = {**self.defaults, **inputs}
         if set(self.inputs) - set(given) or (self.is_declared and set(given) - set(self.inputs)):
             raise ValueError(f"{self.name}: expected the inputs {sorted(self.inputs)}, got {sorted(inputs)}")
-        texts = _Hidden(self.name)
+        texts = HiddenTexts(self.name)
         hidden = {name: texts.hide(given[name]) for name in self.inputs}
         try:
             rendered = _compiled(self.template).render(**hidden)
@@ -103,7 +102,7 @@ class Prompt:
                 {"role": role.lower(), "content": texts.show(content.strip())}
                 for role, content in zip(rest[::2], rest[1::2], strict=True)
             ]
-        except _MisuseError as error:
+        except MisuseError as error:
             raise ValueError(f"{error} ({', or '.join(self._lines_of(error))})") from None
 
     def _lines_of(self, error: Exception) -> list[str]:
@@ -117,71 +116,6 @@ class Prompt:
         return [f"line {self.first_line + number - 1}: {lines[number - 1].strip()[:80]}" for number in numbers]
 
 
-class _MisuseError(ValueError):
-    """A template does with a text what it must not."""
-
-
-class _Hidden:
-    """Texts and the tokens that stand for them while the template is rendered."""
-
-    def __init__(self, prompt_name: str) -> None:
-        self._misuse = (
-            f"{prompt_name}: the template changes or reads an input's text; it can only print it, whole or trimmed"
-        )
-        self._texts: list[str] = []
-
-    def hide(self, value: Any) -> Any:
-        """Return `value` with a stand-in for every text in it, but for a message's role."""
-        if isinstance(value, str) and value:  # no text is no secret, and `if question` asks for it
-            self._texts.append(value)
-            return _StandIn(len(self._texts) - 1, self._misuse, is_blank=not value.strip())
-        if isinstance(value, dict):
-            return {key: each if key == "role" and each in ROLES else self.hide(each) for key, each in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [self.hide(each) for each in value]
-        return value
-
-    def show(self, content: str) -> str:
-        """Put the texts back."""
-        if MARK in TOKEN.sub("", content):  # `{% filter %}` changes what has been printed
-            raise _MisuseError(self._misuse)
-        return TOKEN.sub(lambda found: self._shown(int(found[2]), found[1] == "Trim"), content)
-
-    def _shown(self, position: int, is_trimmed: bool) -> str:
-        text = self._texts[position]
-        return text.strip() if is_trimmed else text
-
-
-class _StandIn:
-    """What the template gets for a text: it may print it, trim it and ask whether there is any, and nothing else."""
-
-    def __init__(self, position: int, misuse: str, is_blank: bool, kind: str = "Text") -> None:
-        self._position, self._misuse, self._is_blank = position, misuse, is_blank
-        self._token = f"{MARK}{kind} {position:032}{MARK}"
-
-    def __bool__(self) -> bool:
-        return True
-
-    def _refuse(self, *_: object) -> NoReturn:
-        raise _MisuseError(self._misuse)
-
-    __str__ = __repr__ = __len__ = __iter__ = __getitem__ = __eq__ = __add__ = __radd__ = __getattr__ = _refuse
-
-    @staticmethod
-    def printed(value: Any) -> Any:
-        """Return what Jinja prints for `value`."""
-        return value._token if isinstance(value, _StandIn) else value
-
-    @staticmethod
-    def trimmed(value: Any, chars: str | None = None) -> Any:
-        """Do as Jinja's filter `trim` does; a text is trimmed when it is put in."""
-        if not isinstance(value, _StandIn):
-            return FILTERS["trim"](value, chars)
-        if chars is not None:
-            value._refuse()
-        return "" if value._is_blank else _StandIn(value._position, value._misuse, is_blank=False, kind="Trim")
-
-
 @lru_cache(maxsize=64)
 def _parsed(content: str, file: str) -> Prompt:
     """Parse a prompt once per process: that takes 20 ms, and a run needs each prompt several times before it begins."""
@@ -190,6 +124,7 @@ def _parsed(content: str, file: str) -> Prompt:
         raise ValueError(f"{file}: expected a front matter between two lines of ---, then the prompt")
     check_head(head, file)
     first_line = content[: parts.start(2)].count("\n") + 1
+    check_template(parts[2], file, first_line)
     try:
         _compiled(parts[2])  # 5 ms, and a wrong template is told now and not amid answers
     except TemplateSyntaxError as error:
@@ -207,7 +142,8 @@ def _parsed(content: str, file: str) -> Prompt:
         digest=hashlib.sha256(content.encode()).hexdigest()[:12],
         is_declared=bool(declared),
         defaults={name: each["default"] for name, each in declarations.items() if "default" in each},
-        models={name: configuration[name] for name in ("model", "azure_deployment") if configuration.get(name)},
+        models={name: configuration[name] for name in MODELS if configuration.get(name)},
+        service={name: configuration[name] for name in SERVICE if configuration.get(name)},
         first_line=first_line,
         file=file,
         used=frozenset(names.intersection(known)),
@@ -236,7 +172,7 @@ def _names_in(template: str) -> set[str]:
 
 
 def _environment() -> SandboxedEnvironment:
-    environment = SandboxedEnvironment(trim_blocks=True, keep_trailing_newline=True, finalize=_StandIn.printed)
-    environment.filters["trim"] = _StandIn.trimmed
+    environment = SandboxedEnvironment(trim_blocks=True, keep_trailing_newline=True, finalize=printed)
+    environment.filters["trim"] = trimmed
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": str}  # `tojson` is refused as well
     return environment
