@@ -131,6 +131,12 @@ def test_a_redirect_within_the_server_is_followed(server: ChatServer) -> None:
     assert [seen.path for seen in server.requests] == ["/v1/chat/completions", "/v2/chat/completions"]
 
 
+def test_the_query_of_an_address_stands_behind_each_path(server: ChatServer) -> None:
+    model = Model("m", Service(f"{server.base_url}?api-version=preview&empty=", "a-key"))
+    asyncio.run(complete_text(model, [{"role": "user", "content": "Hello?"}], {}))
+    assert [seen.path for seen in server.requests] == ["/v1/chat/completions?api-version=preview&empty="]
+
+
 def model_at(server: ChatServer) -> Model:
     return Model("m", Service(server.base_url, "a-key"))
 

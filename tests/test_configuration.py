@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import pickle
+import threading
 from pathlib import Path
 
 import pytest
 
 import offline_model
+from flowkit.model.completion import complete_text
 from flowkit.model.configuration import Model, OfflineModelWarning, Service, resolve
 from flowkit.model.variables import warn_once
 from tests.chat_server import ChatServer
@@ -154,6 +158,13 @@ def test_the_judge_may_have_a_model_of_its_own(monkeypatch: pytest.MonkeyPatch) 
     assert resolve({"model": "m", "api_key": KEY}, judge=True).name == "m"
 
 
+def test_a_judge_without_a_service_is_the_offline_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_MODEL", "gpt-4o")
+    resolve.__globals__["_offline"].cache_clear()
+    with pytest.warns(OfflineModelWarning):
+        assert resolve(judge=True).name == "offline-demo"
+
+
 def test_a_model_shows_no_key_and_pickles() -> None:
     model = resolve({"model": "m", "base_url": "http://x/v1", "api_key": KEY})
     assert KEY not in repr(model)
@@ -169,7 +180,10 @@ def test_a_model_shows_no_key_and_pickles() -> None:
             r"OPENAI_API_KEY has a character .* U\+2014 EM DASH, at position 6",
         ),
         ("OPENAI_API_KEY", "sk-do not-show", "OPENAI_API_KEY has a blank"),
-        ("OPENAI_API_KEY", '"sk-do-not-show"', "OPENAI_API_KEY has quotes"),
+        ("OPENAI_API_KEY", '"sk-do-not-show', "OPENAI_API_KEY has quotes"),
+        ("OPENAI_ORG_ID", "do not-show", "OPENAI_ORG_ID has a blank"),
+        ("OPENAI_PROJECT_ID", "do\nnot-show", "OPENAI_PROJECT_ID has a blank or a line break"),
+        ("OPENAI_MODEL", "${M}", "the environment: OPENAI_MODEL refers to another variable"),
         ("OPENAI_BASE_URL", "localhost:11434/v1", "OPENAI_BASE_URL must be an address that begins with http"),
         ("OPENAI_BASE_URL", "sk-do-not-show", "OPENAI_BASE_URL must be an address"),
         ("OPENAI_BASE_URL", "http://h:port/v1", "OPENAI_BASE_URL must be an address"),
@@ -179,6 +193,7 @@ def test_a_model_shows_no_key_and_pickles() -> None:
             "https://u:do-not-show@h/v1/responses/?k=do-not-show",
             "before /responses: write https://h/v1$",
         ),
+        ("OPENAI_BASE_URL", "https://me:do-not-show@h/v1", "must have no user and no password, .* write https://h/v1,"),
         ("OPENAI_BASE_URL", "https://h/v1/embeddings", "before /embeddings: write https://h/v1$"),
         (
             "OPENAI_BASE_URL",
@@ -209,6 +224,30 @@ def test_an_azure_endpoint_ends_before_its_paths(monkeypatch: pytest.MonkeyPatch
         resolve()
 
 
+def test_an_azure_endpoint_has_no_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    setenv(monkeypatch, AZURE_OPENAI_API_KEY=KEY, AZURE_OPENAI_DEPLOYMENT="mine")
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://x/?api-version=1")
+    with pytest.raises(ValueError, match=r"AZURE_OPENAI_ENDPOINT must be .* before the query: write https://x/, and"):
+        resolve()
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quotes_around_a_variable_of_the_environment_are_taken_off(monkeypatch: pytest.MonkeyPatch, quote: str) -> None:
+    given = {"OPENAI_BASE_URL": "http://x/v1", "OPENAI_MODEL": "m", "OPENAI_API_KEY": KEY, "MODEL_MAX_RETRIES": "7"}
+    setenv(monkeypatch, **{name: f"{quote}{value}{quote}" for name, value in given.items()})
+    assert resolve() == Model("m", Service("http://x/v1", KEY, max_retries=7))
+
+
+def test_organization_and_project_are_sent_without_the_line_break_at_their_end(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setenv(monkeypatch, OPENAI_ORG_ID="org-x\n", OPENAI_PROJECT_ID="proj_y\n")
+    setenv(monkeypatch, OPENAI_BASE_URL=server.base_url, OPENAI_MODEL="m")
+    asyncio.run(complete_text(resolve(), [{"role": "user", "content": "Hello?"}], {}))
+    headers = server.requests[0].headers
+    assert (headers["openai-organization"], headers["openai-project"]) == ("org-x", "proj_y")
+
+
 def test_a_field_of_model_config_is_refused_by_its_name() -> None:
     with pytest.raises(ValueError, match="model_config: api_key has a blank"):
         resolve({"model": "m", "api_key": "a b"})
@@ -232,6 +271,63 @@ def test_dotenv_in_another_encoding_is_refused(tmp_path: Path, raw: bytes) -> No
     (tmp_path / ".env").write_bytes(raw)
     with pytest.raises(ValueError, match=r"file .*\.env is not UTF-8 text"):
         resolve()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("OPENAI_MODEL: m", 1),
+        ("OPENAI_MODEL:m", 1),
+        ("\n# a comment\nOPENAI_MODEL='m'\n\nOPENAI_API_KEY sk-do-not-show\nA=1\n", 5),
+        ('A=1\r\nOPENAI_API_KEY="sk-do-not-show\r\n', 2),
+    ],
+)
+def test_a_line_of_dotenv_that_cannot_be_read_is_told_by_its_number(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / ".env").write_bytes(text.encode())
+    with pytest.raises(ValueError, match=rf"\.env line {line} must be NAME=value") as refused:
+        resolve()
+    assert "do-not-show" not in str(refused.value)
+
+
+def test_what_dotenv_may_hold_is_read(tmp_path: Path) -> None:
+    lines = [
+        "export OPENAI_MODEL = 'm' # a comment",
+        "",
+        "export HOME",
+        "OTHER=http://a:1 # b",
+        "OPENAI_BASE_URL=http://x",
+    ]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    assert resolve() == Model("m", Service("http://x", "no-key-needed"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_dotenv_may_be_a_pipe_which_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / ".env").unlink()
+    os.mkfifo(tmp_path / ".env")
+    text = "OPENAI_BASE_URL=http://x/v1\nOPENAI_MODEL=m\n"
+    writer = threading.Thread(target=(tmp_path / ".env").write_text, args=[text], daemon=True)
+    writer.start()
+    assert [resolve(), resolve(judge=True)] == [Model("m", Service("http://x/v1", "no-key-needed"))] * 2
+    writer.join()
+
+
+@pytest.mark.parametrize("name", ["OPENAI_MODEL", "JUDGE_MODEL"])
+def test_a_model_of_dotenv_that_refers_to_a_variable_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".env").write_text(f"OPENAI_BASE_URL=http://x/v1\n{name}=${{M}}\n")
+    with pytest.raises(ValueError, match=rf"\.env: {name} refers to another variable"):
+        resolve(judge=name == "JUDGE_MODEL")
+
+
+def test_the_old_name_of_the_address_is_warned_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_once.cache_clear()
+    setenv(monkeypatch, OPENAI_API_KEY=KEY, OPENAI_API_BASE="http://x/v1")
+    assert [resolve().service.base_url, resolve().service.base_url] == [None, None]
+    assert [record.getMessage() for record in caplog.records] == [
+        "OPENAI_API_BASE is an old name, which is not read: write OPENAI_BASE_URL in its place"
+    ]
 
 
 def test_dotenv_of_a_folder_above_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,6 +413,7 @@ def models(*names: str) -> dict[str, object]:
         (None, "gpt-4o-mini"),
         ({"object": "chat.completion", "choices": []}, "gpt-4o-mini"),
         (["a"], "gpt-4o-mini"),
+        ([{"id": "of-a-bare-list", "object": "model"}], "of-a-bare-list"),
     ],
 )
 def test_the_only_model_of_a_server_is_taken_and_it_is_asked_once(

@@ -15,7 +15,8 @@ import openai
 from flowkit.base.text import clean, in_one_line
 from flowkit.model.configuration import Model
 from flowkit.model.errors import body_of
-from flowkit.model.words import OPENAI_URL, address, place, said, without_secrets
+from flowkit.model.route import OPENAI, proxy_for
+from flowkit.model.words import address, place, said, without_secrets
 
 # What a connection raises: httpx2's errors, and aiohttp's where httpx2's transport lets them through.
 BROKEN = (httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError)
@@ -61,7 +62,8 @@ def is_silence(error: BaseException) -> bool:
 
 def _broken(model: Model, error: BaseException) -> openai.APIConnectionError:
     """Return the error of a connection by what happened to it: unreachable, silent or lost."""
-    request = httpx2.Request("POST", model.service.base_url or OPENAI_URL)
+    url = model.service.base_url or OPENAI
+    request = httpx2.Request("POST", url)
     if is_silence(error):
         silent = openai.APITimeoutError(request)
         return _named(silent, f"the service said nothing for {model.service.timeout_s:g} s", model)
@@ -69,7 +71,8 @@ def _broken(model: Model, error: BaseException) -> openai.APIConnectionError:
     if any(isinstance(each, ssl.SSLError) for each in causes):
         text = f"no secure connection to {address(model.service)}"
     elif any(isinstance(each, UNREACHABLE) for each in causes):
-        text = f"cannot connect to {address(model.service)}: is it running?"
+        through = f" through the proxy of {proxy.variable}" if (proxy := proxy_for(url)) else ""
+        text = f"cannot connect to {address(model.service)}{through}: is it running?"
     else:
         text = "the connection was lost before the answer was there"
     cause = without_secrets(str(causes[-1]) or type(causes[-1]).__name__, model.service)

@@ -24,6 +24,7 @@ def check_base_url(name: str, address: str) -> None:
             f"AZURE_OPENAI_DEPLOYMENT={deployment[1]} and AZURE_OPENAI_API_KEY instead"
         )
     _check_ending(name, parts, WHOLE_PATHS)
+    _check_login(name, parts)
 
 
 def check_azure_endpoint(name: str, address: str) -> None:
@@ -32,6 +33,12 @@ def check_azure_endpoint(name: str, address: str) -> None:
     if inside := re.search(r"/openai(/|$)", parts.path):
         raise ValueError(f"{name} must be the address before /openai: write {_before(parts, inside[0])}")
     _check_ending(name, parts, WHOLE_PATHS)
+    _check_login(name, parts)
+    if parts.query:
+        raise ValueError(
+            f"{name} must be the address before the query: write {shown(address)}, and the version of the API into "
+            "AZURE_OPENAI_API_VERSION"
+        )
 
 
 def without_chat_path(address: str) -> str:
@@ -41,7 +48,7 @@ def without_chat_path(address: str) -> str:
 
 def check_key(name: str, key: str) -> None:
     """Raise ValueError, with `name` and never the key, for a key that cannot be sent."""
-    again = "copy the key again, alone and without quotes"
+    again = "copy it again, alone and without quotes"
     if re.search(r"\s", key):
         raise ValueError(f"{name} has a blank or a line break inside: {again}")
     if strange := re.search(r"[^!-~]", key):
@@ -102,6 +109,14 @@ def _check_ending(name: str, parts: SplitResult, endings: tuple[str, ...]) -> No
     for ending in endings:
         if path.endswith(ending):
             raise ValueError(f"{name} must be the address before {ending}: write {_root(parts)}{path[: -len(ending)]}")
+
+
+def _check_login(name: str, parts: SplitResult) -> None:
+    if "@" in parts.netloc:
+        raise ValueError(
+            f"{name} must have no user and no password, which are never sent: write {_root(parts)}{parts.path}, "
+            "and the service's key apart from it"
+        )
 
 
 def _before(parts: SplitResult, piece: str) -> str:

@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import anyio._backends._asyncio  # noqa: F401 - 25 ms, which anyio would take at the end of the first answer
 import httpx2
@@ -18,12 +19,12 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient
 from flowkit.model.configuration import Service
 from flowkit.model.errors import is_used_up
 from flowkit.model.pace import Pace
+from flowkit.model.route import OPENAI, certificates_for, proxy_for
 from flowkit.model.waits import retry_after_s, told_in_words_s
 
 log = logging.getLogger(__name__)
 FILES_KEPT_FREE = 16  # for the journal, the rows and what else the process opens meanwhile
 _Shared = tuple[AsyncOpenAI, Pace]
-_TLS = httpx2.create_ssl_context()  # 30 ms, so once per process and not amid answers
 # Never on a flow: promptflow pickles flows, and calls one flow from several loops.
 _held: dict[asyncio.AbstractEventLoop, dict[Service, tuple[_Shared, AsyncGenerator[_Shared, None]]]] = {}
 
@@ -111,15 +112,26 @@ def _build(service: Service) -> AsyncOpenAI:
         if is_ours or (wait_s is not None and wait_s > service.give_up_after_s):
             response.headers["x-should-retry"] = "false"  # the client's own switch
 
-    limits: dict[str, Any] = {
+    url = urlsplit(service.base_url or OPENAI)  # without one openai's client would read OPENAI_BASE_URL itself
+    proxy = proxy_for(url.geturl())
+    http_client = DefaultAioHttpClient(
+        verify=certificates_for(url.geturl()),
+        proxy=proxy.url if proxy else None,
+        trust_env=False,  # it would send what is for this machine to a proxy too
+        event_hooks={"response": [check]},
+    )
+    how: dict[str, Any] = {
         "api_key": service.api_key,
         "timeout": openai.Timeout(service.timeout_s, connect=min(service.timeout_s, 10)),
         "max_retries": service.max_retries,
-        "http_client": DefaultAioHttpClient(verify=_TLS, event_hooks={"response": [check]}),
+        "organization": service.organization,
+        "project": service.project,
+        "http_client": http_client,
     }
     if service.api_version:
-        return AsyncAzureOpenAI(azure_endpoint=service.base_url or "", api_version=service.api_version, **limits)
-    return AsyncOpenAI(base_url=service.base_url, organization=service.organization, **limits)
+        return AsyncAzureOpenAI(azure_endpoint=service.base_url or "", api_version=service.api_version, **how)
+    query = dict(parse_qsl(url.query, keep_blank_values=True))
+    return AsyncOpenAI(base_url=url._replace(query="", fragment="").geturl(), default_query=query, **how)
 
 
 def _refuse_other_server(response: httpx2.Response) -> None:

@@ -14,14 +14,15 @@ from flowkit.model.checks import (
     check_azure_endpoint,
     check_base_url,
     check_key,
-    checked_limit,
     is_this_machine,
     shown,
     without_chat_path,
 )
 from flowkit.model.given import Fields, expanded, fields_of
 from flowkit.model.listing import only_model
-from flowkit.model.variables import address_and_key, dotenv_path, read_variables, warn_once
+from flowkit.model.options import account_of, limits_of
+from flowkit.model.route import OPENAI, check_route
+from flowkit.model.variables import address_and_key, dotenv_path, read_variables, value_of, warn_once
 
 DEFAULT_MODEL = "gpt-4o-mini"
 DEFAULT_AZURE_API_VERSION = "2024-10-21"
@@ -47,6 +48,7 @@ class Service:
     api_key: str = field(repr=False)
     api_version: str | None = None
     organization: str | None = None
+    project: str | None = None
     timeout_s: float = 60.0
     max_retries: int = 2
     give_up_after_s: float = 120.0
@@ -90,9 +92,8 @@ def resolve(
     variables, default = read_variables(), default or {}
     if model_config is not None:
         return _from_fields(expanded(fields_of(model_config), variables), variables, connection, default)
-    name = variables.get("JUDGE_MODEL") if judge else None
-    model = _from_variables(variables, name, default) or _offline()
-    return replace(model, name=name) if name else model
+    name = value_of(variables, "JUDGE_MODEL") if judge else None
+    return _from_variables(variables, name, default) or _offline()
 
 
 def is_offline(model: Model) -> bool:
@@ -103,10 +104,13 @@ def is_offline(model: Model) -> bool:
 
 
 def _from_variables(variables: ChainMap[str, str], name: str | None, default: Mapping[str, str]) -> Model | None:
+    addresses = ("OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT")
+    if "OPENAI_API_BASE" in variables and not any(each in variables for each in addresses):
+        warn_once("OPENAI_API_BASE is an old name, which is not read: write OPENAI_BASE_URL in its place")
     if "OPENAI_API_KEY" in variables or "OPENAI_BASE_URL" in variables:
-        return _openai({"model": name or variables.get("OPENAI_MODEL")}, variables, default)
+        return _openai({"model": name or value_of(variables, "OPENAI_MODEL")}, variables, default)
     if any(each in variables for each in ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", "AZURE_OPENAI_DEPLOYMENT")):
-        return _azure({"azure_deployment": name or variables.get("AZURE_OPENAI_DEPLOYMENT")}, variables, default)
+        return _azure({"azure_deployment": name or value_of(variables, "AZURE_OPENAI_DEPLOYMENT")}, variables, default)
     return None
 
 
@@ -137,11 +141,12 @@ def _openai(given: Mapping[str, Any], variables: ChainMap[str, str], default: Ma
             base_url = without_chat_path(base_url)
         check_base_url(name, base_url)
         _warn_of_plain_http(name, base_url, api_key)
+    check_route(base_url or OPENAI)
     service = Service(
         base_url=base_url,
         api_key=api_key or "no-key-needed",  # Ollama, vLLM and llama.cpp ask for none; the client insists on one
-        organization=given.get("organization"),
-        **_limits(given, variables),
+        **account_of(given, variables),
+        **limits_of(given, variables),
     )
     if given.get("model"):
         return Model(given["model"], service)
@@ -178,11 +183,15 @@ def _azure(given: Mapping[str, Any], variables: ChainMap[str, str], default: Map
     name = "model_config: azure_endpoint" if given.get("azure_endpoint") else "AZURE_OPENAI_ENDPOINT"
     check_azure_endpoint(name, str(endpoint))
     _warn_of_plain_http(name, str(endpoint), api_key)
+    check_route(str(endpoint))
     service = Service(
         base_url=endpoint,
         api_key=str(api_key),
-        api_version=given.get("api_version") or variables.get("AZURE_OPENAI_API_VERSION", DEFAULT_AZURE_API_VERSION),
-        **_limits(given, variables),
+        api_version=given.get("api_version")
+        or value_of(variables, "AZURE_OPENAI_API_VERSION")
+        or DEFAULT_AZURE_API_VERSION,
+        **account_of(given, variables),
+        **limits_of(given, variables),
     )
     return Model(str(required["AZURE_OPENAI_DEPLOYMENT"]), service)
 
@@ -209,18 +218,6 @@ def _address_and_key(
 def _warn_of_plain_http(name: str, address: str, api_key: str | None) -> None:
     if api_key and urlsplit(address).scheme == "http" and not is_this_machine(address):
         warn_once(f"{name}: the key travels unencrypted to {shown(address)}; write https:// if the service has it")
-
-
-def _limits(given: Mapping[str, Any], variables: Mapping[str, str]) -> Fields:
-    """Return the limits asked for: `timeout_s`, `max_retries` and so on, or `MODEL_TIMEOUT_S` and so on."""
-    limits: Fields = {}
-    for limit in ("timeout_s", "max_retries", "give_up_after_s", "max_in_flight"):
-        variable = f"MODEL_{limit.upper()}"
-        if limit in given:
-            limits[limit] = checked_limit(f"model_config: {limit}", limit, given[limit])
-        elif variable in variables:
-            limits[limit] = checked_limit(variable, limit, variables[variable])
-    return limits
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from flowkit.model.checks import is_this_machine, shown
+from flowkit.model.checks import shown
+from flowkit.model.route import certificates_for, proxy_for
 
 TIMEOUT_S = 5.0
 MOST_NAMED = 10
@@ -16,7 +17,8 @@ MOST_NAMED = 10
 def only_model(base_url: str, api_key: str, default: str) -> str:
     """Return the only model that `GET /models` lists; `default` where it is listed, or where there is no list.
 
-    Raises ValueError where nobody answers at that address, and where the list leaves a choice (with up to ten names).
+    Raises ValueError where nobody answers at that address or its proxy, and where the list leaves a choice (with up to
+    ten names).
     Blocks for five seconds at the most.
     """
     names = _listed(base_url, api_key)
@@ -38,20 +40,25 @@ def _listed(base_url: str, api_key: str) -> list[str] | None:
     import httpx2  # slow to import, and only needed where no model is named
 
     url = urlsplit(base_url)._replace(path=urlsplit(base_url).path.rstrip("/") + "/models").geturl()
-    direct = is_this_machine(base_url)  # past any proxy, which could not reach this machine
+    proxy, verify = proxy_for(base_url), certificates_for(base_url)
     try:
         # Redirects are not followed: the key is for this address only.
-        with httpx2.Client(timeout=TIMEOUT_S, trust_env=not direct) as client:
+        with httpx2.Client(
+            timeout=TIMEOUT_S, verify=verify, proxy=proxy.url if proxy else None, trust_env=False
+        ) as client:
             answer = client.get(url, headers={"authorization": f"Bearer {api_key}"})
         body: Any = answer.json() if answer.is_success else None
     except (httpx2.ConnectError, httpx2.ConnectTimeout):
-        raise ValueError(f"cannot connect to {shown(base_url)}: is it running?") from None
+        through = f" through the proxy of {proxy.variable}" if proxy else ""
+        raise ValueError(f"cannot connect to {shown(base_url)}{through}: is it running?") from None
     except (httpx2.HTTPError, httpx2.InvalidURL, ValueError):
         return None
     return _names(body)
 
 
 def _names(body: Any) -> list[str] | None:
+    if isinstance(body, list):  # Together
+        body = {"data": body}
     if not isinstance(body, dict):
         return None
     models = body.get("data")
@@ -59,4 +66,5 @@ def _names(body: Any) -> list[str] | None:
         return []
     if not isinstance(models, list):
         return None
-    return [each["id"] for each in models if isinstance(each, dict) and isinstance(each.get("id"), str) and each["id"]]
+    ids = [each.get("id") for each in models if isinstance(each, dict)]
+    return [each for each in ids if isinstance(each, str) and each] if ids or not models else None

@@ -6,12 +6,11 @@ import codecs
 import io
 import os
 from collections import ChainMap
-from collections.abc import Mapping
 from functools import lru_cache
 from logging import getLogger
 from pathlib import Path
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 PROJECT = Path(__file__).absolute().parents[2]
 
@@ -21,10 +20,12 @@ log = getLogger(__name__)
 def read_variables() -> ChainMap[str, str]:
     """Return the environment's variables, in front of those of `.env`: the environment wins, and blanks are unset.
 
-    `.env` is the working directory's, else the project's; folders above are not searched.
-    Raises ValueError for a file that is not UTF-8 text (UTF-16 is read where a byte-order mark says so).
+    `.env` is the working directory's, else the project's; folders above are not searched. Quotes around a value of the
+    environment are taken off: `docker run --env-file` leaves them there.
+    Raises ValueError for a file that is not UTF-8 text (UTF-16 is read where a byte-order mark says so), and for a line
+    of it that is no NAME=value.
     """
-    environment = {name: value.strip() for name, value in os.environ.items()}
+    environment = {name: _unquoted(value.strip()) for name, value in os.environ.items()}
     in_file = {name: value for name, value in _read_dotenv(dotenv_path()).items() if environment.get(name) != ""}
     return ChainMap({name: value for name, value in environment.items() if value}, in_file)
 
@@ -32,7 +33,16 @@ def read_variables() -> ChainMap[str, str]:
 def dotenv_path() -> Path:
     """Return where `.env` is read from; it need not exist."""
     local = Path.cwd() / ".env"
-    return local if local.is_file() else PROJECT / ".env"
+    return local if local.is_file() or local.is_fifo() else PROJECT / ".env"
+
+
+def value_of(variables: ChainMap[str, str], name: str) -> str | None:
+    """Return the value of a variable, None where it is unset; ValueError where it would be that of another one."""
+    value = variables.get(name)
+    if value and "${" in value:
+        where = "the environment" if name in variables.maps[0] else dotenv_path()
+        raise ValueError(f"{where}: {name} refers to another variable; write the value itself")
+    return value
 
 
 def address_and_key(variables: ChainMap[str, str], address: str, key: str) -> tuple[str | None, str | None]:
@@ -44,7 +54,7 @@ def address_and_key(variables: ChainMap[str, str], address: str, key: str) -> tu
     """
     environment, in_file = variables.maps
     if address not in environment and key not in environment:
-        return _plain(in_file, address), _plain(in_file, key)
+        return value_of(variables, address), value_of(variables, key)
     if address not in environment and address in in_file:
         if key not in in_file:
             raise ValueError(
@@ -65,9 +75,12 @@ def warn_once(text: str) -> None:
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
-    if not path.is_file():
+    if path.is_fifo():
+        raw = _read_pipe(path)
+    elif path.is_file():
+        raw = path.read_bytes()
+    else:
         return {}
-    raw = path.read_bytes()
     is_utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = raw.decode("utf-16" if is_utf16 else "utf-8-sig")
@@ -76,12 +89,22 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     if "\0" in text:
         raise ValueError(f"file {path} is not UTF-8 text: save it again with the encoding UTF-8")
     # Not interpolated: `${OPENAI_API_KEY}` in a file would hand the environment's key to the file's address.
-    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
-    return {name: value.strip() for name, value in values.items() if value and value.strip()}
+    values: dict[str, str] = {}
+    for each in parse_stream(io.StringIO(text)):
+        name, value, (line, number) = each.key or "", (each.value or "").strip(), each.original
+        if each.error or (":" in name and each.value is None):
+            number += line[: len(line) - len(line.lstrip())].count("\n")  # blank lines belong to the next one
+            raise ValueError(f"{path} line {number} must be NAME=value, and a quote that is opened must be closed")
+        values[name] = value
+    return {name: value for name, value in values.items() if value}
 
 
-def _plain(in_file: Mapping[str, str], name: str) -> str | None:
-    value = in_file.get(name)
-    if value and "${" in value:
-        raise ValueError(f"{dotenv_path()}: {name} refers to another variable; write the value itself")
-    return value
+@lru_cache(maxsize=1)
+def _read_pipe(path: Path) -> bytes:
+    """Read what a program, such as a keeper of passwords, writes into a pipe: once, as it may not write it again."""
+    return path.read_bytes()
+
+
+def _unquoted(value: str) -> str:
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return value[1:-1].strip() if is_quoted else value

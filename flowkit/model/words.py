@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from flowkit.base.text import clean, in_one_line
 from flowkit.model.configuration import Model, Service
+from flowkit.model.route import OPENAI
 
 LONGEST = 300  # characters of a service's words in a message of ours
 LONGEST_READ = 20_000
@@ -27,7 +28,6 @@ NO_TEXT = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.IGNO
 SECRET_IN_QUERY = re.compile(
     r"""([?&][\w.-]*(?:key|token|sig|signature|secret|password)[\w.-]*=)[^\s&"'<>)]+""", re.IGNORECASE
 )
-OPENAI_URL = "https://api.openai.com/v1"
 
 
 def said(body: object, service: Service) -> str:
@@ -63,7 +63,7 @@ def without_secrets(text: str, service: Service) -> str:
 
 def address(service: Service) -> str:
     """Return where the service is, for messages: without a password, and without its query's values."""
-    url = re.sub(r"//[^/?#]*@", "//", service.base_url or OPENAI_URL)
+    url = re.sub(r"//[^/?#]*@", "//", service.base_url or OPENAI)
     return re.sub(r"\?.*", "?...", url)
 
 
