@@ -25,20 +25,21 @@ LONGEST := $(patsubst %,tests/test_%.py,readme service install survival repairs 
 
 .PHONY: tutorial test test-long test-ray test-viewer test-azure test-llm chat-llm check bench bench-peers bench-ray clean
 
+TUTORIAL := $(BIN)/python batch.py --data data.jsonl --engine promptflow
 tutorial: .venv/installed
-	$(BIN)/python batch.py --data data.jsonl --engine promptflow
+	$(TUTORIAL)
 
 # What is tested with packages of its own has a target of its own.
 HERE := not ray and not viewer and not azure and not llm
 test: TESTS := -m "not long and $(HERE)" -n 4 --no-loadscope-reorder $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/test_*.py))
 check: TESTS := -m "not slow and $(HERE)" -n 2 --hypothesis-profile quick
-test: tutorial
+test: FIRST := $(TUTORIAL) &&
 test check: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy & types=$$!; \
-	$(BIN)/python -m pytest --dist loadfile $(TESTS); tests=$$?; \
+	$(FIRST) $(BIN)/python -m pytest --dist loadfile $(TESTS); tests=$$?; \
 	wait $$types && exit $$tests
 
 test-long: .venv/installed-dev

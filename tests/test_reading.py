@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowkit.judge.reading import Reading, is_copied, median_of, parse, repeats_itself
@@ -346,6 +346,7 @@ DECORATIONS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("decoration", DECORATIONS)
 @pytest.mark.parametrize("quotes", [('"', '"'), ("“", "”"), ("„", "“")], ids="".join)
 @given(said=said_in_latex, score=st.integers(1, 5))
+@settings(max_examples=20)  # in each of 21 forms
 def test_latex_that_is_not_escaped_is_read_as_written_in_whatever_stands_around(
     decoration: str, quotes: tuple[str, str], said: str, score: int
 ) -> None:
