@@ -17,7 +17,6 @@ from flowkit.model.limits import Limits
 from flowkit.model.pauses import CLOSED_S, LONGEST_PAUSE_S, Pause
 from flowkit.model.tries import LastSecond, Try
 
-SEND_S = 0.001  # of the client's processor
 Admits = Callable[[float, int], bool]  # time in seconds, requests in flight
 
 
@@ -85,7 +84,7 @@ def until(end_s: float, limited: Admits) -> Admits:
 class Run:
     """1,000 requests or so, 256 of them wanted at once.
 
-    takes_s: how long one takes that is admitted, up to `uneven` of it more or less.
+    takes_s: how long one takes that is admitted, up to `uneven` of it more or less. send_s: of the client's processor.
     """
 
     admits: Admits
@@ -93,6 +92,7 @@ class Run:
     takes_s: float = 0.3
     uneven: float = 0.0
     retry_after_s: float = 1.0
+    send_s: float = 0.001
     refused: int = 0
     done_s: list[float] = field(default_factory=list)
 
@@ -145,7 +145,7 @@ class Run:
                         later(wait_s, "go")
                     break
                 waiting -= 1
-                free_s = max(free_s, now_s) + SEND_S
+                free_s = max(free_s, now_s) + self.send_s
                 later(free_s - now_s, "posts", limits.sent(now_s))
 
     @property
@@ -153,7 +153,11 @@ class Run:
         return self.refused / (self.requests + self.refused)
 
 
-LIMITED = [(20, per_second), (50, per_second), (100, per_second), (20, full_bucket), (100, fixed_windows)]
+LIMITED = [
+    *((rate, per_second) for rate in (20, 50, 100, 200)),
+    *((rate, full_bucket) for rate in (20, 200)),
+    (100, fixed_windows),
+]
 
 
 @pytest.mark.parametrize("takes_s", [0.05, 0.3])
@@ -184,6 +188,16 @@ def test_so_it_is_where_answers_are_long(
 def test_what_is_admitted_at_once_is_asked_for(most: int, takes_s: float, uneven: float) -> None:
     run = Run(at_once(most), takes_s=takes_s, uneven=uneven)
     assert run.done_s[-1] <= 1000 / most * (takes_s + 0.006) / 0.9
+    assert run.share_refused <= 0.05
+
+
+@pytest.mark.parametrize(
+    ("most", "takes_s", "uneven", "send_s"),
+    [(56, 0.27, 0.2, 0.0035), (60, 0.3, 0.2, 0.0035), (64, 0.3, 0.2, 0.003), (70, 0.33, 0.2, 0.0025)],
+)
+def test_so_it_is_by_a_client_that_is_nearly_too_slow(most: int, takes_s: float, uneven: float, send_s: float) -> None:
+    run = Run(at_once(most), takes_s=takes_s, uneven=uneven, send_s=send_s)
+    assert run.done_s[-1] <= 1000 / most * (takes_s + 0.006 + send_s) / 0.9
     assert run.share_refused <= 0.05
 
 

@@ -119,6 +119,15 @@ def test_certificates_that_cannot_be_read_are_told_by_name_and_only_where_they_a
         resolve({"model": "m", "api_key": "k"})
     text, _ = asyncio.run(complete_text(resolve({"model": "m", "base_url": server.base_url}), ASKED, {}))
     assert text == "Hello there."
+    assert route.certificates_for("http://far.example/v1").get_ca_certs() == []
+
+
+def test_certificates_are_read_for_what_may_lead_to_encryption_and_not_for_this_machine() -> None:
+    route._certificates.cache_clear()
+    route.certificates_for("http://localhost:11434/v1")
+    assert route._certificates.cache_info().currsize == 0
+    route.certificates_for("http://far.example/v1")  # may redirect to https
+    assert route._certificates.cache_info().currsize == 1
 
 
 @pytest.mark.slow

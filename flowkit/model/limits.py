@@ -21,10 +21,11 @@ FIRST_AT_ONCE, FIRST_STEP_S, FIRST_STEP_AFTER_REFUSAL_S = 24, 0.05, 0.2
 LEAK = 0.15
 SIGNS = 2.5  # so high a count is a limit; just after a step upwards one refusal is enough
 REST_S = 0.1  # a place whose request was refused stays empty so long: the next would be refused too
+LEAST_PAUSE_S = 0.08  # where a rate was found to be too high
 STEP_S, STEP_REQUESTS, LONGEST_STEP_S = 0.2, 6, 1.0  # a step upwards each 0.2 s, and at low rates each 6 requests
 # What is refused near the end of a run still waits when all others are done. So no higher limit is tried where no new
-# request has come for NEWCOMER_S and those that wait are done within WORK_LEFT_S.
-NEWCOMER_S, WORK_LEFT_S = 0.2, 2.0
+# request has come for NEWCOMER_S and those that wait are done within WORK_LEFT_S, and of N places N // SPARE stay free.
+NEWCOMER_S, WORK_LEFT_S, SPARE = 0.2, 2.0, 32
 # So much of what was admitted before counts as no less: of a rate, which is measured over one second only, and of how
 # many were in flight, of which some have ended at the service and we do not know yet, so one less besides.
 SAME, SAME_AT_ONCE = 0.9, 0.98
@@ -79,15 +80,24 @@ class Limits:
             return self._resting[0] - now_s if self._resting else math.inf
         if busy >= self._start_at_once and (start_s := self._start_wait_s(now_s)) > 0:
             return start_s
-        if busy + 1 > max(1, self._at_once.value):
-            self._try_more(self._at_once, now_s, waiting)
-        if busy + 1 > max(1, self._at_once.value):
-            next_s = min(self._at_once.next_s, *self._resting) if self._resting else self._at_once.next_s
-            return max(next_s - now_s, 0.001)
+        is_near_end = self._is_near_end(now_s, waiting)
+        if busy + 1 > self._places(is_near_end) and not is_near_end:
+            self._try_more(self._at_once, now_s)
+        if busy + 1 > self._places(is_near_end):
+            return max(min(self._at_once.next_s, *self._resting, math.inf) - now_s, 0.001)
         if now_s < self._next_send_s:
-            self._try_more(self._per_s, now_s, waiting)
+            if not is_near_end:
+                self._try_more(self._per_s, now_s)
             return self._next_send_s - now_s
         return 0.0
+
+    def _is_near_end(self, now_s: float, waiting: int) -> bool:
+        return waiting < WORK_LEFT_S * self._last_second.admitted(now_s) and now_s > self._came_s + NEWCOMER_S
+
+    def _places(self, is_near_end: bool) -> float:
+        """Return how many may be under way."""
+        most = self._at_once.value
+        return max(1, most - most // SPARE if is_near_end and most < math.inf else most)
 
     def _start_wait_s(self, now_s: float) -> float:
         """Return the seconds until a new service is asked for twice as many at once."""
@@ -99,15 +109,14 @@ class Limits:
         self._start_next_s = 0.0
         return 0.0
 
-    def _try_more(self, ceiling: Ceiling, now_s: float, waiting: int) -> None:
-        """Take a step upwards, unless the other ceiling is just being tried or the work is nearly done."""
-        is_near_end = waiting < WORK_LEFT_S * self._last_second.admitted(now_s) and now_s > self._came_s + NEWCOMER_S
+    def _try_more(self, ceiling: Ceiling, now_s: float) -> None:
+        """Take a step upwards, unless the other ceiling is just being tried."""
         if ceiling is self._at_once:
             other, least, step_s = self._per_s, 1, STEP_S
         else:
             other, least = self._at_once, 0
             step_s = min(max(STEP_S, STEP_REQUESTS / self._per_s.value), LONGEST_STEP_S)
-        if not is_near_end and not (other.is_tried(now_s) and now_s < other.next_s):
+        if not (other.is_tried(now_s) and now_s < other.next_s):
             ceiling.rise(now_s, least, step_s)
 
     def sent(self, now_s: float) -> Try:
@@ -187,7 +196,7 @@ class Limits:
         elif self._lower(now_s, last_second):
             excess_s = last_second / self._per_s.value - 1
             pause_s = self._last_second.oldest_leaves_s(now_s) if self._pause.is_again else excess_s
-            self._pause.begin(now_s, min(max(pause_s, REST_S), 1.0))
+            self._pause.begin(now_s, min(max(pause_s, LEAST_PAUSE_S), 1.0))
         else:
             self._resting.clear()
         self._found_s, self._count, self._room = now_s, 0.0, math.inf
@@ -196,14 +205,13 @@ class Limits:
         """Lower a limit to what was admitted, or both where it can be either; return whether the rate was lowered.
 
         It is not how many at once where a request was refused with fewer in flight than one was admitted with before;
-        not how many a second where fewer were admitted in the last second. Where it can be either, it is what was just
-        tried.
+        not how many a second where fewer were admitted in the last second. Where it can be either, it is the one that
+        was exceeded of two that are known, or else the one that was just tried.
         """
         is_at_once = self._room >= max(1, SAME_AT_ONCE * self._most_in_flight - 1)
         is_rate = not is_at_once or last_second >= SAME * self._most_last_second
-        tried = self._tried(now_s)
-        if is_at_once and is_rate and tried is not None:
-            is_at_once, is_rate = tried is self._at_once, tried is self._per_s
+        if is_at_once and is_rate and (blamed := self._exceeded(last_second) or self._tried(now_s)):
+            is_at_once, is_rate = blamed is self._at_once, blamed is self._per_s
         rate = self._measured_rate(now_s, last_second)
         if is_at_once:
             self._at_once.lower(self._room, now_s, rate)
@@ -217,6 +225,13 @@ class Limits:
         self._most_last_second = last_second
         self._start_at_once = math.inf
         return is_rate
+
+    def _exceeded(self, last_second: int) -> Ceiling | None:
+        """Return the ceiling that was found before and exceeded now, where it is one of them alone."""
+        is_at_once, is_rate = self._room >= self._at_once.kept, last_second >= MARGIN * self._per_s.kept
+        if math.inf in (self._at_once.kept, self._per_s.kept) or is_at_once == is_rate:
+            return None
+        return self._at_once if is_at_once else self._per_s
 
     def _lowered_rate(self, now_s: float, last_second: int, rate: float, is_at_once: bool) -> float:
         """Return the requests a second to ask for from now on. rate: what was measured."""

@@ -53,21 +53,28 @@ def proxy_for(address: str) -> Proxy | None:
 
 
 def certificates_for(address: str) -> ssl.SSLContext:
-    """Return what the service at `address` is trusted by.
+    """Return what the service at `address` is trusted by; nobody where it is this machine, without encryption.
 
-    Raises ValueError where SSL_CERT_FILE cannot be read; for an address without encryption nobody is trusted then.
+    Raises ValueError where SSL_CERT_FILE cannot be read; for another address without encryption nobody is trusted then.
     """
+    is_encrypted = urlsplit(address).scheme == "https"
+    if not is_encrypted and is_this_machine(address):
+        return _nobody()  # the certificates would be 50 ms of the first answer
     try:
         return _certificates()
     except OSError as error:
-        if urlsplit(address).scheme != "https":
-            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if not is_encrypted:
+            return _nobody()
         if not (path := os.environ.get("SSL_CERT_FILE")):
             raise
         raise ValueError(
             f"SSL_CERT_FILE={path} must be a file of certificates in PEM format ({error.strerror or error}): "
             "correct the path, or unset SSL_CERT_FILE for the system's certificates"
         ) from None
+
+
+def _nobody() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @lru_cache(maxsize=1)

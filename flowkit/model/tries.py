@@ -6,6 +6,8 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+ON_ITS_WAY_S = 0.06  # from the decision to send to the service, where many are sent at the same moment
+
 
 @dataclass(eq=False)
 class Try:
@@ -40,8 +42,8 @@ class LastSecond:
             self._refused += 1
 
     def oldest_leaves_s(self, now_s: float) -> float:
-        """Return the seconds until the oldest of them is a second old."""
-        return self._tries[0].posted_s + 1 - now_s if self._tries else 0.0
+        """Return the seconds until the oldest of them is a second old at the service, where it came a little later."""
+        return self._tries[0].posted_s + ON_ITS_WAY_S + 1 - now_s if self._tries else 0.0
 
     def admitted(self, now_s: float) -> int:
         """Return how many were sent in the last second and have not been refused so far."""

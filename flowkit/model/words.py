@@ -43,7 +43,8 @@ def is_error(frame: dict[str, object]) -> bool:
     if "error" in (frame.get("object"), frame.get("type")):
         return True
     if "choices" in frame:
-        return bool(_words(frame, names=("error", "x_groq"), or_code=False))
+        beside = {name: frame[name] for name in ("error", "x_groq") if frame.get(name)}
+        return bool(beside) and bool(_words(beside, names=beside, or_code=False))  # every chunk comes here: be quick
     return bool(frame.get("error")) or has_words(frame)
 
 
