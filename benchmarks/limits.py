@@ -208,7 +208,8 @@ def report(cases: Sequence[str]) -> str:
 limit, or the service's own waits, allow at best. bare: one openai client that waits as it is told, as often as it
 takes. ours: `flow.ChatFlow` with `max_in_flight`, as in a batch. told: the same, told the limit before: what learning
 it costs is the difference. Both are made before the time starts; our client within it, by the first answer. Medians of
-{ROUNDS} rounds, all ways in turn; a case of {LONG_S:.0f} s or more was run once. "refused" is the share of all requests that the service answered with 429.
+{ROUNDS} rounds, all ways in turn; a case of {LONG_S:.0f} s or more was run once. "refused" is the share of all requests
+that the service answered with 429.
 
 {table.markdown(header, rows)}
 

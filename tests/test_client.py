@@ -131,6 +131,14 @@ def test_a_redirect_within_the_server_is_followed(server: ChatServer) -> None:
     assert [seen.path for seen in server.requests] == ["/v1/chat/completions", "/v2/chat/completions"]
 
 
+@pytest.mark.parametrize("code", [301, 302, 303])
+def test_a_redirect_that_would_lose_the_question_names_the_new_address(server: ChatServer, code: int) -> None:
+    server.usual = moved("/v2/chat/completions?token=t0ken", code)
+    with pytest.raises(openai.APIError, match=rf"has moved \({code}\) to http://127.\S+/v2/chat/completions: write"):
+        asyncio.run(complete_text(model_at(server), [{"role": "user", "content": "Hello?"}], {}))
+    assert (len(server.requests), server.listings) == (1, [])
+
+
 def test_the_query_of_an_address_stands_behind_each_path(server: ChatServer) -> None:
     model = Model("m", Service(f"{server.base_url}?api-version=preview&empty=", "a-key"))
     asyncio.run(complete_text(model, [{"role": "user", "content": "Hello?"}], {}))

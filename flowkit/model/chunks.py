@@ -14,9 +14,11 @@ import openai
 from flowkit.base.text import clean
 from flowkit.model.events import Event, EventReader
 from flowkit.model.reply import Reply
+from flowkit.model.within import as_refused
 from flowkit.model.words import has_words, is_error
 
 KEEP_ALIVE = ("", "ping", "keep-alive", "keepalive", "heartbeat")
+ANSWERING = ("", "message", "error")  # an event of another name, such as "status", may be about something else
 FAREWELLS = ("[DONE]", '"[DONE]"', "DONE")
 BETWEEN = re.compile(r"(?:\s|data:)*")  # two values in one event
 JSON = json.JSONDecoder(strict=False)  # some services write a tab into a text as it is
@@ -40,6 +42,7 @@ class ReplyReader:
 
     A chunk, a whole reply and an error are known by what they hold, whatever the content type says. Raises
     `openai.APIError` for an error and for what is no reply; its `body` is what came.
+    The first text is "", once the service has begun to answer; no other one is empty.
     done: the service has said that nothing more comes. chunks: how many came that belong to an answer.
     """
 
@@ -48,12 +51,13 @@ class ReplyReader:
         self.chunks = 0
         self._reply, self._request = reply, request
         self._events = EventReader()
+        self._has_begun = False
         self._has_streamed = False  # whether a chunk had a piece of the answer
         self._half = ""  # the first half of a surrogate pair, whose second half may come in the next chunk
         self._stranger: object = None  # an object that came and says nothing that we know
 
     def feed(self, piece: bytes) -> Iterator[str]:
-        """Yield the texts that are complete with this piece of the response, none of them empty."""
+        """Yield the texts that are complete with this piece of the response."""
         return self._texts(self._events.feed(piece))
 
     def end(self) -> Iterator[str]:
@@ -68,8 +72,14 @@ class ReplyReader:
         if reason is None and not self.done:
             raise openai.APIConnectionError(message="the reply ended before the answer did", request=self._request)
         self._reply.finish_reason = reason or "stop"
+        yield from self._begin()
         if self._half:
             yield "\ufffd"
+
+    def _begin(self) -> Iterator[str]:
+        if not self._has_begun:
+            self._has_begun = True
+            yield ""
 
     def _texts(self, events: Iterable[Event], at_end: bool = False) -> Iterator[str]:
         for event in events:
@@ -80,6 +90,8 @@ class ReplyReader:
                 if not has_ended:
                     raise
                 continue  # what goes wrong after the answer's end costs nothing
+            if self.chunks:
+                yield from self._begin()
             yield from filter(None, texts)
             if self.done:
                 return
@@ -87,12 +99,14 @@ class ReplyReader:
     def _frames_of(self, event: Event, at_end: bool) -> list[Any]:
         """Return the JSON of an event, usually one; none for a keep-alive."""
         text = event.data
+        if event.name not in ANSWERING and '"choices"' not in text and '"error"' not in text:
+            return []
         if not text.startswith("{"):
             text = text.strip()
             if text.upper() in FAREWELLS or text.startswith(FAREWELLS[0]):
                 self.done = True
                 return []
-            if text in KEEP_ALIVE or event.name in KEEP_ALIVE[1:]:
+            if text in KEEP_ALIVE:
                 return []
         try:
             frames = [JSON.decode(text)]
@@ -129,6 +143,8 @@ class ReplyReader:
         """Return the text of a chunk or of a whole reply, and note what else it says."""
         if frame is None or frame == "":
             return ""
+        if isinstance(frame, list) and len(frame) == 1 and isinstance(frame[0], dict):
+            frame = frame[0]  # an error of Gemini's
         if not isinstance(frame, dict):
             raise self._wrong("a chunk of the stream", "an object", frame)
         if is_error(frame):
@@ -215,7 +231,8 @@ class ReplyReader:
     def _error(self, message: str, body: object = None) -> openai.APIError:
         if isinstance(body, dict) and isinstance(body.get("error"), dict):
             body = body["error"]  # as openai does, which reads the error's code there
-        return openai.APIError(clean(message), self._request, body=body)
+        error = openai.APIError(clean(message), self._request, body=body)
+        return error if self.chunks else as_refused(error)  # what has begun is not asked for again
 
 
 def _end_of_gap(text: str, at: int) -> int:

@@ -102,7 +102,7 @@ def _build(service: Service) -> AsyncOpenAI:
     async def check(response: httpx2.Response) -> None:
         """Let fail at once what must not be retried here, and a redirect that leads to another server."""
         if response.has_redirect_location:
-            _refuse_other_server(response)
+            _refuse_redirect(response)
         wait_s, is_ours = retry_after_s(response), False
         if response.status_code == 429:
             body = await response.aread()
@@ -134,8 +134,11 @@ def _build(service: Service) -> AsyncOpenAI:
     return AsyncOpenAI(base_url=url._replace(query="", fragment="").geturl(), default_query=query, **how)
 
 
-def _refuse_other_server(response: httpx2.Response) -> None:
-    """Raise where a redirect leads to another host or port: the question, and perhaps the key, would follow."""
+def _refuse_redirect(response: httpx2.Response) -> None:
+    """Raise where a redirect leads to another host or port: the question, and perhaps the key, would follow.
+
+    So too where it would make a POST a GET without the question, which a service answers with 404 or 405.
+    """
     asked = response.request.url
     target = asked.join(response.headers["location"])
     same = target.host == asked.host and _port(target) == _port(asked) and target.scheme == asked.scheme
@@ -144,6 +147,13 @@ def _refuse_other_server(response: httpx2.Response) -> None:
         raise openai.APIError(
             f"the service redirects to another server, {target.scheme}://{target.netloc.decode()}, and nothing was "
             "sent there; if you trust it, write that address into the configuration",
+            response.request,
+            body=None,
+        )
+    if response.status_code in (301, 302, 303):
+        address = f"{target.scheme}://{target.netloc.decode()}{target.path}"
+        raise openai.APIError(
+            f"the service has moved ({response.status_code}) to {address}: write that into the configuration",
             response.request,
             body=None,
         )

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
@@ -22,10 +22,12 @@ from flowkit.model.causes import BROKEN, causes_named, is_silence
 from flowkit.model.chunks import ReplyReader
 from flowkit.model.client import shared_client
 from flowkit.model.configuration import Model
+from flowkit.model.errors import hopeless
 from flowkit.model.pace import Place
 from flowkit.model.reply import Reply
 from flowkit.model.spans import record_answer, request_span
 from flowkit.model.timing import Timing
+from flowkit.model.within import was_within
 from flowkit.prompt.history import Message
 
 if sys.version_info >= (3, 11):
@@ -65,7 +67,7 @@ async def stream_text(
         heard: list[str] | None = [] if span.is_recording() else None  # untraced, a long answer takes no memory
         client, pace = await shared_client(model.service)
         try:
-            async with pace.turn() as place, aclosing(_streamed(client, place, model, request, reply)) as pieces:
+            async with pace.turn() as place, aclosing(await _begun(client, place, model, request, reply)) as pieces:
                 async for piece in pieces:
                     reply.timing.chunk()
                     if heard is not None:
@@ -105,7 +107,7 @@ async def complete_text(
 async def _whole(client: AsyncOpenAI, place: Place, model: Model, request: JsonObject, reply: Reply) -> str:
     """Return the whole answer: from a whole reply or, where none comes in time, from a stream."""
 
-    def read(response: httpx2.Response) -> str:
+    async def read(response: httpx2.Response) -> str:
         reader = ReplyReader(reply, response.request)
         return "".join([*reader.feed(response.content), *reader.end()])
 
@@ -120,19 +122,31 @@ async def _whole(client: AsyncOpenAI, place: Place, model: Model, request: JsonO
             if not refusals.wants_a_stream(error, model):
                 raise
         log.info("%s gives no whole reply, or takes long for one: asking for a stream", model.name)
-    async with aclosing(_streamed(client, place, model, {**request, **STREAMED}, reply)) as pieces:
+    async with aclosing(await _begun(client, place, model, {**request, **STREAMED}, reply)) as pieces:
         text = "".join([piece async for piece in pieces])
     refused.add(refusals.WHOLE)
     return text
 
 
-async def _streamed(
+async def _begun(
     client: AsyncOpenAI, place: Place, model: Model, request: JsonObject, reply: Reply
 ) -> AsyncGenerator[str, None]:
-    """Yield the answer's pieces as they come."""
-    how = {"stream": True, "stream_cls": AsyncStream[Any]}
-    opened = await _send(client, place, model, request, reply, lambda opened: opened, **how)
-    async with aclosing(opened) as response:
+    """Return the pieces of an answer that the service has begun; what it refuses at status 200 is asked for again."""
+
+    async def begin(response: httpx2.Response) -> AsyncGenerator[str, None]:
+        pieces = _pieces(response, reply, min(FAREWELL_S, model.service.timeout_s))
+        await anext(pieces)
+        return pieces
+
+    return await _send(client, place, model, request, reply, begin, stream=True, stream_cls=AsyncStream[Any])
+
+
+async def _pieces(response: httpx2.Response, reply: Reply, farewell_s: float) -> AsyncGenerator[str, None]:
+    """Yield "" once the service has begun to answer, and then the answer's pieces as they come.
+
+    farewell_s: how long what comes after the answer's end may take.
+    """
+    async with aclosing(response):
         reader, received = ReplyReader(reply, response.request), response.aiter_bytes()
         chunks, until_s = 0, None
         while not reader.done:
@@ -147,7 +161,7 @@ async def _streamed(
             for piece in reader.feed(sent):
                 yield piece
             if reply.finish_reason is not None and reader.chunks != chunks:
-                chunks, until_s = reader.chunks, time.monotonic() + min(FAREWELL_S, model.service.timeout_s)
+                chunks, until_s = reader.chunks, time.monotonic() + farewell_s
         if reader.done:
             await _drain(received)
         for piece in reader.end():
@@ -175,10 +189,12 @@ async def _send(
     model: Model,
     request: JsonObject,
     reply: Reply,
-    read: Callable[[httpx2.Response], T],
+    read: Callable[[httpx2.Response], Awaitable[T]],
     **how: Any,
 ) -> T:
     """Post `request` and `read` the response; ask again without a parameter that the service refuses by name.
+
+    What it refuses for now at status 200 is asked for as often as openai's client asks for what has another status.
 
     The response's own bytes are read: openai's response models take three times as long, and its reader of streams
     takes a keep-alive for a broken chunk. `chat.completions.create` would do the same, but promptflow replaces it by
@@ -186,11 +202,12 @@ async def _send(
     """
     await in_turn()
     reply.timing.turn()
-    refused = refusals.refused_by(model)
+    refused, again = refusals.refused_by(model), 0
 
     async def post() -> T:
         async with timeout(model.service.give_up_after_s):
-            return read(await client.post(PATH, body=sent, cast_to=httpx2.Response, **how))
+            response = await client.post(PATH, body=sent, cast_to=httpx2.Response, **how)
+        return await read(response)
 
     while True:
         sent = refusals.adapted(refused, request)
@@ -200,6 +217,10 @@ async def _send(
         except openai.APIConnectionError:
             raise
         except openai.APIError as error:
+            if was_within(error) and again < model.service.max_retries and not hopeless(error):
+                again += 1
+                await asyncio.sleep(2.0 ** (again - 2))
+                continue
             if not refusals.learn(refused, model, sent, error):
                 raise
             log.info("%s refuses a parameter, asking without it", model.name)

@@ -1,0 +1,55 @@
+"""A refusal that a service tells within a reply of status 200, as the error that its own status would have made."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+
+import httpx2
+import openai
+
+from flowkit.model.waits import told_in_words_s
+
+NAMES = ("code", "status_code", "status", "type")  # OpenRouter and LiteLLM; MiniMax; Gemini; Anthropic
+TOO_MANY = re.compile(r"rate.?limit|throttl|too.?many.?requests|resource.?exhausted", re.IGNORECASE)
+OUT_OF_ORDER = re.compile(r"overloaded|unavailable|(server|internal).?error|gateway", re.IGNORECASE)
+MINIMAX = {1002: 429, 1039: 429, 1041: 429, 1001: 503, 1024: 503, 1033: 503}
+
+
+def as_refused(error: openai.APIError) -> openai.APIError:
+    """Return a `RateLimitError` or `InternalServerError` where the error's body tells of one, else `error` itself."""
+    status = _status_of(error.body)
+    if status != 429 and not 500 <= status < 600:
+        return error
+    content = json.dumps({"error": error.body}).encode()
+    wait_s = told_in_words_s(content)
+    headers = {} if wait_s is None else {"retry-after": f"{wait_s:g}"}
+    response = httpx2.Response(status, request=error.request, headers=headers, content=content)
+    kind = openai.RateLimitError if status == 429 else openai.InternalServerError
+    refused = kind(error.message, response=response, body=error.body)
+    refused.response.extensions["within"] = True
+    return refused
+
+
+def was_within(error: openai.APIError) -> bool:
+    """Say whether it was made here: openai's client took it for an answer, and has not asked again."""
+    return isinstance(error, openai.APIStatusError) and "within" in error.response.extensions
+
+
+def _status_of(body: object) -> int:
+    """Return the HTTP status that the body of an error names, 0 where it names none."""
+    if isinstance(body, str):
+        with suppress(ValueError, RecursionError):
+            body = json.loads(body)
+    if not isinstance(body, dict):
+        return 0
+    for inner in ("error", "base_resp"):
+        if isinstance(body.get(inner), dict):
+            return _status_of(body[inner])
+    named = [str(body[name]) for name in NAMES if body.get(name)]
+    if number := next((int(name) for name in named if re.fullmatch(r"\d{3,4}", name)), 0):
+        return MINIMAX.get(number, number)
+    if any(map(TOO_MANY.search, named)):
+        return 429
+    return 503 if any(map(OUT_OF_ORDER.search, named)) else 0
