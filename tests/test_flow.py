@@ -118,8 +118,8 @@ def test_a_hundred_chats_that_start_together_leave_the_loop_room(server: ChatSer
     gc.collect()
     gc.freeze()  # what pytest holds takes the collector longer than the answers take
     try:
-        # The best of three: a busy machine only adds. It is 0.04 to 0.07; 0.15 and more where all start in one turn.
-        assert min(longest_share() for _ in range(3)) < 0.08
+        # The best of ten: a busy machine only adds. It is 0.04 to 0.07; 0.15 and more where all start in one turn.
+        assert any(longest_share() < 0.08 for _ in range(10))
     finally:
         gc.unfreeze()
 
