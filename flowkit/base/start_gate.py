@@ -11,7 +11,7 @@ import time
 from collections import deque
 from weakref import WeakKeyDictionary
 
-SHARE_S = 0.004  # the time that starts may take of one iteration of the loop
+SHARE_S = 0.002  # the time that starts may take of one iteration of the loop
 
 
 async def in_turn() -> None:
