@@ -157,6 +157,17 @@ def test_a_list_or_an_object_is_printed_as_python_writes_it_and_stays_text(text:
     assert prompt.messages(documents=documents) == [{"role": "system", "content": f"Use {expected}."}, user("Hi")]
 
 
+@settings(max_examples=100)
+@given(st.dictionaries(hostile_texts(), hostile_texts(), min_size=1, max_size=3))
+def test_a_name_in_an_object_stays_text_too(facts: dict[str, str]) -> None:
+    each = "{% for name, fact in facts.items() %}{{name}}:\n{{fact}}\n{% endfor %}"
+    template = f"system:\nUse\n{each}.\nuser:\n{{{{facts.a}}}}Hi\n"
+    expected = "Use\n" + "".join(f"{name}:\n{fact}\n" for name, fact in facts.items()) + "."
+    asked = facts.get("a", "") + "Hi"
+    prompt = Prompt("x", template, {}, ("facts",), "0")
+    assert prompt.messages(facts=facts) == [{"role": "system", "content": expected}, user(asked)]
+
+
 @pytest.mark.parametrize("unit", ["\n", " ", "\n ", "#", "system:\n", "{{", "a"], ids=repr)
 def test_time_grows_with_the_length_of_a_text_and_no_faster(unit: str) -> None:
     def seconds(length: int) -> float:

@@ -14,6 +14,7 @@ from flowkit.prompt.history import ROLES
 # can pass for a token; Unicode keeps the mark for a program's own use, so no template has it.
 MARK = "\ufdd0"
 TOKEN = re.compile(f"{MARK}(Text|Trim|Repr) ([0-9]{{32}}){MARK}")  # `upper`, `lower` and `truncate` change it
+MESSAGE = ("role", "content")
 AS: dict[str, Callable[[str], str]] = {"Text": str, "Trim": str.strip, "Repr": repr}  # how it is put in
 
 
@@ -31,15 +32,24 @@ class HiddenTexts:
         self._texts: list[str] = []
 
     def hide(self, value: Any) -> Any:
-        """Return `value` with a stand-in for every text in it, but for a message's role."""
+        """Return `value` with a stand-in for every text in it, but for a message's role; names stay what they are."""
         if isinstance(value, str) and value:  # no text is no secret, and `if question` asks for it
-            self._texts.append(value)
-            return _StandIn(len(self._texts) - 1, self._misuse, is_blank=not value.strip())
+            return self._stand_in(value)
         if isinstance(value, dict):
-            return {key: each if key == "role" and each in ROLES else self.hide(each) for key, each in value.items()}
+            return {self._name(key): self._named(key, each) for key, each in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.hide(each) for each in value]
         return value
+
+    def _name(self, key: Any) -> Any:
+        return _Name(key, self._stand_in(key)) if isinstance(key, str) and key not in MESSAGE else key
+
+    def _named(self, key: Any, value: Any) -> Any:
+        return value if key == "role" and value in ROLES else self.hide(value)
+
+    def _stand_in(self, text: str) -> _StandIn:
+        self._texts.append(text)
+        return _StandIn(len(self._texts) - 1, self._misuse, is_blank=not text.strip())
 
     def show(self, content: str) -> str:
         """Put the texts back."""
@@ -66,8 +76,22 @@ class _StandIn:
         return f"{MARK}{kind} {self._position:032}{MARK}"
 
 
+class _Name(str):
+    """The name of a value in an object: the template may look it up and print it, and its text is put in afterwards."""
+
+    stand_in: _StandIn
+
+    def __new__(cls, text: str, stand_in: _StandIn) -> _Name:
+        """Make a text that knows what stands for it."""
+        name = super().__new__(cls, text)
+        name.stand_in = stand_in
+        return name
+
+
 def printed(value: Any) -> Any:
     """Return what Jinja prints for `value`; a list or an object is printed as Python writes it, as Jinja does."""
+    if isinstance(value, _Name):
+        value = value.stand_in
     if isinstance(value, _StandIn):
         return value._token(value._kind)
     return _written(value) if isinstance(value, (list, dict)) else value
