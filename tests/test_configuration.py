@@ -195,6 +195,13 @@ def test_a_model_shows_no_key_and_pickles() -> None:
         ),
         ("OPENAI_BASE_URL", "https://me:do-not-show@h/v1", "must have no user and no password, .* write https://h/v1,"),
         ("OPENAI_BASE_URL", "https://h/v1/embeddings", "before /embeddings: write https://h/v1$"),
+        ("OPENAI_BASE_URL", "https://api.anthropic.com/v1/messages", "write https://api.anthropic.com/v1$"),
+        ("OPENAI_BASE_URL", "http://localhost:11434/api/chat", "before /api/chat: write http://localhost:11434/v1$"),
+        (
+            "OPENAI_BASE_URL",
+            "https://x.services.ai.azure.com/models",
+            "write https://x.services.ai.azure.com/openai/v1$",
+        ),
         (
             "OPENAI_BASE_URL",
             "https://x.openai.azure.com/openai/deployments/mine/chat/completions?api-version=1",

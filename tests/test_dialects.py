@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from flowkit.model.chunks import ReplyReader
 from flowkit.model.completion import Reply, complete_text
+from flowkit.model.configuration import Model, Service
 from flowkit.model.errors import hopeless
 from tests.chat_server import Answer, ChatServer, Hang, Raw, Reset, Status
 from tests.test_completion import KEY, QUESTION, fail, model_at, read
@@ -324,6 +325,15 @@ def test_a_refusal_repeats_the_services_words_with_model_and_address(
     _, message = fail(model_at(server), openai.APIStatusError)
     assert says in message
     assert f"(m at {server.base_url})" in message
+
+
+def test_a_404_at_an_address_without_a_path_asks_for_it(server: ChatServer) -> None:
+    server.usual = Raw([b"404 page not found"], code=404, kind="text/plain")
+    assert "need /v1" not in fail(model_at(server), openai.NotFoundError)[1]
+    bare = Model("m", Service(server.base_url.removesuffix("/v1"), KEY))
+    assert (
+        f"(m at {bare.service.base_url}; does the address need /v1 at its end?)" in fail(bare, openai.NotFoundError)[1]
+    )
 
 
 def test_a_reset_before_the_first_byte_is_a_lost_connection_and_no_silence(server: ChatServer) -> None:

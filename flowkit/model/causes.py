@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
 import httpx2
@@ -43,7 +44,9 @@ def causes_named(model: Model) -> Iterator[None]:
         raise _broken(model, error.__cause__) from error.__cause__
     except openai.APIStatusError as error:
         words = said(body_of(error), model.service) or "(no words)"
-        _named(error, f"Error code: {error.status_code} - {words}", model)
+        is_bare = error.status_code == 404 and not urlsplit(model.service.base_url or OPENAI).path.strip("/")
+        hint = "; does the address need /v1 at its end?" if is_bare and not model.service.api_version else ""
+        _named(error, f"Error code: {error.status_code} - {words}", model, hint)
         raise
     except openai.APIError as error:
         words = said(error.body, model.service)

@@ -9,7 +9,13 @@ import unicodedata
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-WHOLE_PATHS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/models")
+# What must not stand at the end of an address, and what must stand there instead.
+WHOLE_PATHS = {
+    **dict.fromkeys(("/chat/completions", "/completions", "/embeddings", "/responses", "/messages"), ""),
+    ".services.ai.azure.com/models": ".services.ai.azure.com/openai/v1",
+    "/models": "",
+    **dict.fromkeys(("/api/chat", "/api/generate"), "/v1"),  # Ollama's own
+}
 DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)")
 THIS_MACHINE = ("localhost", "host.docker.internal", "host.containers.internal", "0.0.0.0")
 WHOLE = {"max_retries": 0, "max_in_flight": 1}  # the lowest value of each limit that is a count; the others are seconds
@@ -23,7 +29,7 @@ def check_base_url(name: str, address: str) -> None:
             f"{name} is an address of Azure OpenAI: set AZURE_OPENAI_ENDPOINT={_before(parts, deployment[0])}, "
             f"AZURE_OPENAI_DEPLOYMENT={deployment[1]} and AZURE_OPENAI_API_KEY instead"
         )
-    _check_ending(name, parts, WHOLE_PATHS)
+    _check_ending(name, parts)
     _check_login(name, parts)
 
 
@@ -32,7 +38,7 @@ def check_azure_endpoint(name: str, address: str) -> None:
     parts = _split(name, address)
     if inside := re.search(r"/openai(/|$)", parts.path):
         raise ValueError(f"{name} must be the address before /openai: write {_before(parts, inside[0])}")
-    _check_ending(name, parts, WHOLE_PATHS)
+    _check_ending(name, parts)
     _check_login(name, parts)
     if parts.query:
         raise ValueError(
@@ -104,11 +110,12 @@ def _split(name: str, address: str) -> SplitResult:
     return parts
 
 
-def _check_ending(name: str, parts: SplitResult, endings: tuple[str, ...]) -> None:
-    path = parts.path.rstrip("/")
-    for ending in endings:
-        if path.endswith(ending):
-            raise ValueError(f"{name} must be the address before {ending}: write {_root(parts)}{path[: -len(ending)]}")
+def _check_ending(name: str, parts: SplitResult) -> None:
+    address = f"{_root(parts)}{parts.path}".rstrip("/")
+    for ending, instead in WHOLE_PATHS.items():
+        if address.endswith(ending):
+            path = ending[ending.index("/") :]
+            raise ValueError(f"{name} must be the address before {path}: write {address.removesuffix(ending)}{instead}")
 
 
 def _check_login(name: str, parts: SplitResult) -> None:
