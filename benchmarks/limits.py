@@ -134,8 +134,10 @@ async def _ask_bare(base_url: str, answers: int, places: int, at_once: int) -> t
 async def _ask_ours(base_url: str, answers: int, places: int, at_once: int, per_s: float) -> tuple[float, int]:
     """Ask as a batch does; where `per_s` is finite, no more than that a second, evenly spaced."""
     from flow import ChatFlow
+    from flowkit.model.client import shared_client
 
     flow: Any = ChatFlow({"model": MODEL, "base_url": base_url, "api_key": KEY, "max_in_flight": places})
+    await shared_client(flow.model.service)
 
     start_s = time.monotonic()
 
@@ -207,9 +209,8 @@ def report(cases: Sequence[str]) -> str:
 {AT_ONCE} answers in flight as far as the service allows; an answer takes {ANSWER_S:.2f} s. "s at least" is what the
 limit, or the service's own waits, allow at best. bare: one openai client that waits as it is told, as often as it
 takes. ours: `flow.ChatFlow` with `max_in_flight`, as in a batch. told: the same, told the limit before: what learning
-it costs is the difference. Both are made before the time starts; our client within it, by the first answer. Medians of
-{ROUNDS} rounds, all ways in turn; a case of {LONG_S:.0f} s or more was run once. "refused" is the share of all requests
-that the service answered with 429.
+it costs is the difference. All are made before the time starts. Medians of {ROUNDS} rounds, all ways in turn; a case of
+{LONG_S:.0f} s or more was run once. "refused" is the share of all requests that the service answered with 429.
 
 {table.markdown(header, rows)}
 
