@@ -16,6 +16,7 @@ import httpx2
 import openai
 from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAioHttpClient
 
+from flowkit.model.checks import without_chat_path
 from flowkit.model.configuration import Service
 from flowkit.model.errors import is_used_up
 from flowkit.model.pace import Pace
@@ -151,7 +152,7 @@ def _refuse_redirect(response: httpx2.Response) -> None:
             body=None,
         )
     if response.status_code in (301, 302, 303):
-        address = f"{target.scheme}://{target.netloc.decode()}{target.path}"
+        address = without_chat_path(f"{target.scheme}://{target.netloc.decode()}{target.path}")
         raise openai.APIError(
             f"the service has moved ({response.status_code}) to {address}: write that into the configuration",
             response.request,

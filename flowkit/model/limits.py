@@ -76,14 +76,14 @@ class Limits:
         if now_s < self._pause.until_s:
             return self._pause.until_s - now_s
         busy = len(self._open) + len(self._resting)
-        if busy >= self.most:
+        is_near_end = self._is_near_end(now_s, waiting)
+        if busy >= self.most or (is_near_end and busy + 1 > self._places(is_near_end)):
             return self._resting[0] - now_s if self._resting else math.inf
         if busy >= self._start_at_once and (start_s := self._start_wait_s(now_s)) > 0:
             return start_s
-        is_near_end = self._is_near_end(now_s, waiting)
-        if busy + 1 > self._places(is_near_end) and not is_near_end:
+        if busy + 1 > self._places():
             self._try_more(self._at_once, now_s)
-        if busy + 1 > self._places(is_near_end):
+        if busy + 1 > self._places():
             return max(min(self._at_once.next_s, *self._resting, math.inf) - now_s, 0.001)
         if now_s < self._next_send_s:
             if not is_near_end:
@@ -94,7 +94,7 @@ class Limits:
     def _is_near_end(self, now_s: float, waiting: int) -> bool:
         return waiting < WORK_LEFT_S * self._last_second.admitted(now_s) and now_s > self._came_s + NEWCOMER_S
 
-    def _places(self, is_near_end: bool) -> float:
+    def _places(self, is_near_end: bool = False) -> float:
         """Return how many may be under way."""
         most = self._at_once.value
         return max(1, most - most // SPARE if is_near_end and most < math.inf else most)
