@@ -53,7 +53,7 @@ class Status:
 class Raw:
     """Send `pieces` as they are, as the body of a response; then end it, "reset" or "hang".
 
-    A piece that is None sends `keep_alive` again and again, for ever.
+    A piece that is None sends `keep_alive` again and again, for ever. gap_s: between two pieces.
     """
 
     pieces: Sequence[bytes | None]
@@ -61,6 +61,7 @@ class Raw:
     kind: str = "text/event-stream"
     then: str = "end"
     keep_alive: bytes = b": still here\n\n"
+    gap_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,7 @@ async def _send_raw(act: Raw, writer: Writer) -> None:
             await asyncio.sleep(0.02)
         _chunk(writer, piece)
         await writer.drain()
-        await asyncio.sleep(0)
+        await asyncio.sleep(act.gap_s)
     if act.then == "hang":
         await asyncio.Event().wait()
     if act.then == "reset":

@@ -177,6 +177,18 @@ def test_a_history_as_json_text_is_that_history(server: ChatServer) -> None:
     assert server.requests[0].messages == [SYSTEM, *history, user("Who?")]
 
 
+def test_a_prompts_own_history_is_sent_where_nobody_gives_one(tmp_path: Path) -> None:
+    own = [{"role": "user", "content": "1+1?"}, {"role": "Assistant", "content": "2"}]
+    head = f"inputs:\n  question: {{type: string}}\n  chat_history: {{type: list, default: {json.dumps(own)}}}"
+    each = "{% for item in chat_history %}\n{{item.role}}:\n{{item.content}}\n{% endfor %}\n"
+    (tmp_path / "mine.prompty").write_text(f"---\n{head}\n---\n{each}user:\n{{{{question}}}}\n")
+    prompt = Prompt.load(tmp_path / "mine.prompty")
+    sent = [user("1+1?"), {"role": "assistant", "content": "2"}, user("2+2?")]
+    assert prompt.messages(question="2+2?") == sent
+    assert asyncio.run(fitted_messages(prompt, MODEL, "2+2?", None, 1000))[0] == sent
+    assert asyncio.run(fitted_messages(prompt, MODEL, "2+2?", [], 1000))[0] == [user("2+2?")]
+
+
 # --- The budget
 
 

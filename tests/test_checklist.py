@@ -38,6 +38,22 @@ def line(**columns: Any) -> Line:
     return Line(1, columns.pop("question", "What?"), [], statements, extra=columns)
 
 
+@pytest.mark.parametrize(
+    ("said", "cell", "fits"),
+    [
+        *(("true", "True", True), ("true", "TRUE ", True), ("true", "false", False), ("2024", "2024.0", True)),
+        *(("2024", "2024.5", False), ("shop", "Shop", False), ("'2024'", "2024", True), ("2024.0", "2024", True)),
+    ],
+)
+def test_when_reads_cells_as_data_frames_and_spreadsheets_write_them(
+    tmp_path: Path, said: str, cell: str, fits: bool
+) -> None:
+    (tmp_path / "lines.csv").write_text(f"question,topic\nWhat?,{cell}\nWho?,{said}\n")
+    checklist = read(tmp_path, f"a: {{statement: b, when: {{topic: {said}}}}}")
+    first = read_lines(tmp_path / "lines.csv", checklist=checklist)[0]
+    assert bool(first.statements) == fits
+
+
 def test_a_checklist_reads_the_same_from_yaml_and_json(tmp_path: Path) -> None:
     found = read(tmp_path, YAML)
     assert found == {

@@ -131,7 +131,14 @@ def test_a_redirect_within_the_server_is_followed(server: ChatServer) -> None:
     assert [seen.path for seen in server.requests] == ["/v1/chat/completions", "/v2/chat/completions"]
 
 
-@pytest.mark.parametrize("code", [301, 302, 303])
+def test_an_answer_that_is_to_be_fetched_elsewhere_on_the_server_is_fetched(server: ChatServer) -> None:
+    server.script = [moved("/v1/models?call=1", 303)]
+    server.models = {"choices": [{"message": {"content": "Later."}, "finish_reason": "stop"}]}
+    text, _ = asyncio.run(complete_text(model_at(server), [{"role": "user", "content": "Hello?"}], {}))
+    assert text == "Later."
+
+
+@pytest.mark.parametrize("code", [301, 302])
 def test_a_redirect_that_would_lose_the_question_names_the_new_address(server: ChatServer, code: int) -> None:
     server.usual = moved("/v2/chat/completions?token=t0ken", code)
     with pytest.raises(openai.APIError, match=rf"has moved \({code}\) to http://127\S+/v2: write that"):

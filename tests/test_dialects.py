@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowkit.model.chunks import ReplyReader
-from flowkit.model.completion import Reply, complete_text
+from flowkit.model.completion import FAREWELL_S, Reply, complete_text, stream_text
 from flowkit.model.configuration import Model, Service
 from flowkit.model.errors import hopeless
 from tests.chat_server import Answer, ChatServer, Hang, Raw, Reset, Status
@@ -152,6 +152,12 @@ def test_a_refusal_is_the_text_and_the_reply_says_so(server: ChatServer) -> None
     assert (reply.refused, reply.model) == (True, "m-1")
     text, reply = complete(server, whole({"content": None, "refusal": "No."}))
     assert (text, reply.refused) == ("No.", True)
+    text, _ = complete(server, whole({"content": {"score": 4, "explanation": "é"}}))
+    assert text == '{"score": 4, "explanation": "é"}'
+    empty: list[Any] = [{}, None]
+    for delta in empty:
+        both = {"choices": [{"delta": delta, "message": {"content": "Hello"}}]}
+        assert complete(server, json.dumps(both).encode())[0] == "Hello"
     text, reply = complete(server, whole({"content": [THINKING, TEXT]}))
     assert (text, reply.refused, reply.model) == ("Hello", False, "m-1")
 
@@ -163,6 +169,7 @@ def test_a_refusal_is_the_text_and_the_reply_says_so(server: ChatServer) -> None
         *(("SAFETY", "content_filter"), ("guardrail_intervened", "content_filter"), ("x", "x")),
         *(("content-filter", "content_filter"), ("IMAGE_SAFETY", "content_filter")),
         ("content_filter: PROHIBITED_CONTENT", "content_filter"),
+        ("model_context_window_exceeded", "length"),
     ],
 )
 def test_the_end_of_an_answer_is_told_in_one_set_of_words(said: str, means: str) -> None:
@@ -442,6 +449,8 @@ def test_a_whole_reply_that_takes_long_is_asked_for_as_a_stream_from_then_on(
         Status(400, "parameter.enable_thinking must be set to false for non-streaming calls"),
         Status(400, "enable thinking can not be support when `stream=False`."),
         Status(504, "504 Gateway Time-out"),
+        Status(408, "Request Timeout"),
+        Status(400, "Stream must be set to true"),
     ],
     ids=lambda refusal: refusal.message[:24],
 )
@@ -452,8 +461,16 @@ def test_who_gives_no_whole_reply_is_asked_for_a_stream(server: ChatServer, refu
     assert [seen.body["stream"] for seen in server.requests] == [False, True]
 
 
-def test_who_gives_no_stream_is_asked_for_a_whole_reply(server: ChatServer) -> None:
-    refusal = Status(400, "Your organization must be verified to stream this model.", "stream", "unsupported_value")
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Status(400, "Your organization must be verified to stream this model.", "stream", "unsupported_value"),
+        Status(400, "Unsupported value: 'stream' does not support true with this model."),
+        Status(422, "Streaming is not supported for this model"),
+    ],
+    ids=lambda refusal: refusal.message[:24],
+)
+def test_who_gives_no_stream_is_asked_for_a_whole_reply(server: ChatServer, refusal: Status) -> None:
     server.usual = lambda body: refusal if body["stream"] else Answer()
     assert read(model_at(server)) == ["Hello there."]
     assert "stream_options" not in server.requests[-1].body
@@ -463,6 +480,11 @@ def test_who_gives_no_stream_is_asked_for_a_whole_reply(server: ChatServer) -> N
     "refusal",
     [
         Status(400, "System role not supported"),
+        Status(500, "System role not supported"),
+        Status(400, "Developer instruction is not enabled for models/gemma-3-27b-it"),
+        Status(400, "Only user and assistant roles are supported!"),
+        Status(400, "This model doesn't support system messages. Try again without them."),
+        Status(400, "Conversation roles must alternate user/assistant/user/assistant/..."),
         Status(400, "'messages[0].role' does not support 'system' with this model.", "messages[0].role"),
     ],
 )
@@ -478,6 +500,51 @@ def test_the_tokens_may_be_told_within_the_choice(server: ChatServer) -> None:
     end = {"choices": [{"delta": {}, "finish_reason": "stop", "usage": {"total_tokens": 5}}]}
     read_pieces(stream(chunk("Hello"), end), reply)
     assert reply.usage == {"total_tokens": 5}
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [chunk(""), {"text": "**NETWORK ERROR**", "error_code": 50002}, b"data: [DONE]\n\n"],
+        [{"choices": [], "usage": {"prompt_tokens": 5}}, b"data: [DONE]\n\n"],
+    ],
+    ids=str,
+)
+def test_a_stream_without_an_answer_is_no_answer(server: ChatServer, frames: list[Any]) -> None:
+    server.usual = Raw(stream(*frames, done=False))
+    seen, message = fail(model_at(server, max_retries=0), openai.APIError)
+    assert seen == []
+    assert "no chat completion" in message or "ended its stream without an answer" in message
+
+
+@pytest.mark.slow
+def test_an_end_that_is_told_too_early_is_not_believed(server: ChatServer) -> None:
+    """Some say "stop" in each chunk of the thoughts, some call a tool themselves and go on after seconds."""
+    thought, tool = chunk(None, "stop", reasoning="Hm."), chunk("Let me look. ", "tool_calls")
+    rest = [data(chunk("It is 4.")) + data(chunk(finish="stop")) + DONE]
+    server.script = [Raw([data(began), *rest], gap_s=FAREWELL_S + 0.5) for began in (thought, tool)]
+    model = model_at(server, timeout_s=30)
+
+    async def read_both() -> list[str]:
+        async def one() -> str:
+            return "".join([piece async for piece in stream_text(model, QUESTION, {})])
+
+        return list(await asyncio.gather(one(), one()))
+
+    assert sorted(asyncio.run(read_both())) == ["It is 4.", "Let me look. It is 4."]
+
+
+def test_a_parameter_may_be_named_in_words_where_param_says_none(server: ChatServer) -> None:
+    refusal = Status(400, "Unsupported parameter: 'max_tokens' is not supported with this model", "None")
+    server.usual = lambda body: refusal if "max_tokens" in body else Answer()
+    assert asyncio.run(complete_text(model_at(server), QUESTION, {"max_tokens": 9}))[0] == "Hello there."
+    assert server.requests[-1].body["max_completion_tokens"] == 9
+
+
+def test_a_temperature_of_0_that_is_refused_is_left_out(server: ChatServer) -> None:
+    refusal = Status(422, "Input validation error: `temperature` must be strictly positive")
+    server.usual = lambda body: refusal if "temperature" in body else Answer()
+    assert asyncio.run(complete_text(model_at(server), QUESTION, {"temperature": 0}))[0] == "Hello there."
 
 
 def test_what_is_refused_is_forgotten_with_the_event_loop(server: ChatServer) -> None:

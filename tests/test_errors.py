@@ -55,6 +55,20 @@ def failed(status: int, body: Any, headers: dict[str, str] | None = None) -> ope
             }
         },
         {"statusCode": 403, "message": "Out of call volume quota. Quota will be replenished in 2.10:23:12."},
+        {"errors": [{"message": "you have used up your daily free allocation of 10,000 neurons"}]},
+        {
+            "error": {
+                "code": "RateLimitReached",
+                "message": "Rate limit of 50 per 86400s exceeded for UserByModelByDay.",
+            }
+        },
+        {"error": {"code": "insufficient_user_quota", "message": "no"}},
+        {
+            "error": {
+                "message": "You have reached your specified API usage limits. You will regain access on 2026-12-01."
+            }
+        },
+        {"error": {"code": "1308", "message": "Usage limit reached for 5 hour. Your limit will reset at 12:00"}},
     ],
 )
 def test_a_used_up_quota_is_known_by_its_words_in_every_form(body: Any) -> None:
@@ -87,7 +101,14 @@ def test_a_limit_that_heals_is_no_used_up_quota(body: Any) -> None:
         (402, "Payment Required", "the quota is used up"),
         (400, {"message": "Your credit balance is too low"}, "the quota is used up"),
         (404, "404 page not found", "the model or the path is not there"),
+        (405, "Method Not Allowed", "the model or the path is not there"),
         (400, {"code": "model_not_found", "message": "no such model"}, "the model is not there"),
+        (400, {"message": "x is not a valid model ID"}, "the model is not there"),
+        (400, {"message": "Invalid model name passed in model=x. Call `/v1/models`"}, "the model is not there"),
+        (400, {"code": "model_decommissioned", "message": "no longer supported"}, "the model is not there"),
+        (400, [{"error": {"details": [{"reason": "API_KEY_INVALID"}], "message": "no"}}], "the key is refused"),
+        (403, {"code": "insufficient_user_quota", "message": "no"}, "the quota is used up"),
+        (403, "<!DOCTYPE html><title>Attention Required!</title>", None),
         (403, {"message": "Your input was flagged by moderation"}, None),
         (400, {"message": "maximum context length exceeded"}, None),
         (500, "broken", None),

@@ -284,6 +284,9 @@ def test_promptflows_commands_fill_an_input_that_was_added_to_chat_prompty(
     ("head", "error"),
     [
         ("template: mustache", "template: 'mustache' cannot be done"),
+        ("template: {format: mustache, parser: prompty}", "template: 'mustache' cannot be done"),
+        ("model: {id: gpt-4.1, provider: openai}", "model: id cannot be done: it is another format's"),
+        ("model: {options: {temperature: 0}}", "model: options cannot be done: it is another format's"),
         ("model: {api: completion}", "model: api: 'completion' cannot be done: only chat is asked"),
         ("model: {response: all}", "model: response: 'all' cannot be done: a flow gives one text"),
         ("model: {parameters: {n: 2}}", "parameters: n: 2 cannot be done"),
@@ -414,3 +417,11 @@ def test_the_example_runs_as_its_document_says(
     assert [row.get("inputs") for row in rows] == [{"tone": "dry"}, None]
     assert {verdict["score"] for row in rows for verdict in row["verdicts"].values()} <= {4, 5}
     assert len(readme.read_text().splitlines()) <= 10
+
+
+@pytest.mark.parametrize(
+    "template", ["jinja2", "{format: jinja2, parser: prompty}", "{type: jinja2}", "{parser: prompty}"]
+)
+def test_a_template_of_jinjas_may_be_named_in_each_way(template: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.prompty").write_text(f"---\ntemplate: {template}\n---\nuser:\nHi\n")
+    assert Prompt.load(tmp_path / "mine.prompty").messages() == [{"role": "user", "content": "Hi"}]

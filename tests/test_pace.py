@@ -165,6 +165,7 @@ def test_elsewhere_the_client_s_own_tries_are_the_only_ones(server: ChatServer) 
         ('{"error": {"message": "Rate limit reached. Please try again in 20ms."}}', 0.02),
         ('{"error": {"message": "Exceeded the call rate limit. Please retry after 6 seconds."}}', 6),
         ("Too many requests, try again in 1 hour 2 minutes", 3720),
+        ("Rate limit exceeded. Please wait 42 seconds before retrying.", 42),
         ('{"error": {"message": "Rate limit of 20 a minute: slow down and try again in a moment"}}', None),
         ('{"error": {"message": "try again in 3 minutos"}}', None),
         ("", None),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowkit.base.program import exit_code_of
+from flowkit.run.options import read_options
 from tests.conftest import PROJECT
 from tests.programs import environment_of, free_port
 
@@ -45,3 +46,11 @@ def test_an_interruption_is_quiet_and_a_fault_of_ours_is_not_hidden(capsys: pyte
     assert capsys.readouterr() == ("", "")
     with pytest.raises(KeyError, match="a fault"):
         exit_code_of(faulty, "flow.py")
+
+
+def test_the_options_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read_options(["--help"])
+    assert ended.value.code == 0
+    listed = " ".join(capsys.readouterr().out.split())
+    assert "--sure hold --fail-under against the whole 95 % interval; exit 4" in listed

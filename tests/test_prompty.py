@@ -435,6 +435,11 @@ CHANGES = [
     "{{ question[:20] }}",
     "{{ question.upper() }}",
     "{{ question + '!' }}",
+    "{{ question | int }}",
+    "{{ question | float(0.5) }}",
+    "{{ {'Who?': 'a'}[question] }}",
+    "{{ {'Who?': 'a'}.get(question) }}",
+    "{% if question > '' %}yes{% endif %}",
     "{{ 'Question: ' ~ question }}",
     "{{ '%s' % question }}",
     "{{ [question] | string }}",
@@ -449,6 +454,31 @@ CHANGES = [
     "{% filter truncate(9) %}{{ question }}{% endfilter %}",
     "{% set block %}{{ question }}{% endset %}{{ block | lower }}",
 ]
+
+
+def test_a_text_is_a_string_for_the_template_and_numbers_are_numbers(tmp_path: Path) -> None:
+    body = "user:\n{% if question is string %}{{question}}{% endif %}{{ '7' | int + 1 }}{{ 3 is string }}\n"
+    prompt = Prompt.load(written(tmp_path, HEAD + body))
+    assert prompt.messages(question="Who?", chat_history=[]) == [user("Who?8False")]
+
+
+@pytest.mark.parametrize("tag", ["{% include 'a' %}", "{% extends 'a' %}", "{% import 'a' as a %}"])
+def test_another_template_is_refused_before_anything_is_sent(tag: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"prompty line 13: no other template is read; write its text here$"):
+        Prompt.load(written(tmp_path, HEAD + f"user:\n{{{{question}}}}\n{tag}\n"))
+
+
+def test_what_fails_while_it_is_rendered_is_told_with_its_line(tmp_path: Path) -> None:
+    prompt = Prompt.load(written(tmp_path, HEAD + "user:\n{{question}}\n{% set a = 1 %}{{ a.b.c }}\n"))
+    with pytest.raises(ValueError, match=r"prompty: 'int object' has no attribute 'b' \(line 13: "):
+        prompt.messages(question="Who?", chat_history=[])
+
+
+def test_a_prompt_in_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.prompty"
+    path.write_bytes((HEAD + "user:\nHi\n").encode("utf-16"))
+    with pytest.raises(ValueError, match=r"mine\.prompty: expected UTF-8, got other bytes; save it as UTF-8$"):
+        Prompt.load(path)
 
 
 @pytest.mark.parametrize("change", CHANGES)

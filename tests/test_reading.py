@@ -98,6 +98,12 @@ REPLIES = [
     ('{"score": 1} no, wait\n</think>\n{"score": 4}', 4, "json"),
     ('{"score": 4}\n<think>{1</think>', 4, "json"),
     ('<|channel|>analysis<|message|>{1, "<|end|><|channel|>final<|message|>{"score": 4}', 4, "json"),
+    ('<|channel|>analysis<|message|>{1<|end|><|channel|>final <|constrain|>json<|message|>{"score": 4}', 4, "json"),
+    ('<|channel|>analysis<|message|>{1<|end|><|channel|>final json<|message|>{"score": 4}', 4, "json"),
+    ('<|channel>thought\nThe set {1, 2 <channel|>{"score": 4}', 4, "json"),
+    ('{"score": 4}\n\nScore: 4.0', 4, "lenient"),
+    ('{"score": 4}\n{"score": 4.0}', 4, "lenient"),
+    ('{"score": 4}\n{"score": 4.5}', None, "unreadable"),
     ('analysisThe set {1, 2 and the "wish.assistantfinal{"score": 4}', 4, "json"),  # its tags were lost
     ('◁think▷The user\'s {"◁/think▷\n{"score": 4}', 4, "json"),
     ('<seed:think>{"</seed:think>{"score": 4}', 4, "json"),

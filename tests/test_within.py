@@ -19,12 +19,14 @@ BAD_GATEWAY = {"error": {"message": "Provider returned error", "code": 502}}
 ANTHROPIC = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 GEMINI = [{"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}]
 MINIMAX = {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}}
+ZHIPU = {"error": {"code": "1302", "message": "too many at once"}}
 FOR_NOW = [
     OPENROUTER,
     BAD_GATEWAY,
     ANTHROPIC,
     GEMINI,
     MINIMAX,
+    ZHIPU,
     {"error": {"message": "no", "code": "rate_limit_exceeded"}},
 ]
 

@@ -162,7 +162,14 @@ def _when(where: str, found: Any) -> Mapping[str, str | None]:
 
 
 def _is_for(item: Item, columns: Mapping[str, str]) -> bool:
-    return all(columns.get(column) == value for column, value in (item.when or {}).items())
+    return all(_folded(columns.get(column)) == _folded(value) for column, value in (item.when or {}).items())
+
+
+def _folded(value: str | None) -> str | None:
+    """Return True and TRUE as true, 2024.0 as 2024: so spreadsheets and data frames write them."""
+    if value is None or value.strip().lower() in ("true", "false"):
+        return value and value.strip().lower()
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", value)
 
 
 def _filled(name: str, item: Item, columns: Mapping[str, str]) -> str:

@@ -12,12 +12,13 @@ from flowkit.base.json_text import JsonObject
 from flowkit.base.scale import FIVE, Scale
 from flowkit.judge.near_json import objects_with, shortened, whole_object
 
-_THOUGHT = re.compile(  # one tag, of the families of DeepSeek, Mistral and Kimi, gpt-oss, Cohere, OpenThinker
+_THOUGHT = re.compile(  # one tag, of the families of DeepSeek, Mistral and Kimi, gpt-oss, Gemma, Cohere, OpenThinker
     r"""(?P<line>^[\ \t]*)?  # where it is the first on its line
     (?: (?P<end> </(?:\w+:)?(?:think|thinking|thought|reasoning|analysis)\ ?> | [\[◁]/think[\]▷]
-               | <\|channel\|>final<\|message\|> | assistantfinal | <\|END_THINKING\|> | <\|end_of_thought\|> )
+               | <\|channel\|>final(?:\ (?:<\|constrain\|>)?\w+)?\ ?<\|message\|> | assistantfinal | <channel\|>
+               | <\|END_THINKING\|> | <\|end_of_thought\|> )
       | <(?:\w+:)?(?:think|thinking|thought|reasoning|analysis)\ ?> | [\[◁]think[\]▷]
-      | <\|channel\|>analysis<\|message\|> | <\|START_THINKING\|> | <\|begin_of_thought\|> )""",
+      | <\|channel\|>analysis<\|message\|> | <\|channel>thought | <\|START_THINKING\|> | <\|begin_of_thought\|> )""",
     re.MULTILINE | re.IGNORECASE | re.VERBOSE,
 )
 _SCORE_IN_PROSE = re.compile(r"score\W{0,8}[:=]\W{0,8}(-?\d+(?:\.\d+)?)", re.IGNORECASE)
@@ -131,13 +132,18 @@ def _last_word(said: str) -> JsonObject:
     found = objects_with(said, "score")
     first, last = found[0], found[-1]
     before, after = said[: first.start], said[last.end :]
-    scores = [_text(each.fields["score"]).strip() for each in found]
+    scores = [_as_whole(_text(each.fields["score"])) for each in found]
     if len(set(scores)) > 1 and (_BESIDE.fullmatch(before.strip()) or not _BESIDE.fullmatch(after.strip())):
         raise ValueError(f"several objects with a score, and not the same one: {shortened(', '.join(scores))}")
-    others = {other[1] for other in _SCORE_IN_PROSE.finditer(after)} - {scores[-1]}
+    others = {_as_whole(other[1]) for other in _SCORE_IN_PROSE.finditer(after)} - {scores[-1]}
     if others:
         raise ValueError(f"the object says score {shortened(scores[-1])}, the text after it {shortened(others.pop())}")
     return last.fields
+
+
+def _as_whole(score: str) -> str:
+    """Return 4.0 as 4, for they are the same score."""
+    return re.sub(r"\.0+$", "", score.strip())
 
 
 def _without_thoughts(raw: str) -> str:

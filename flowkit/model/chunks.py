@@ -27,6 +27,7 @@ TEXT_PARTS = (None, "text", "output_text")
 CUT = {
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
     **dict.fromkeys(("max_length", "token_limit", "time_limit", "error_limit"), "length"),  # watsonx, Cohere
+    "model_context_window_exceeded": "length",  # Anthropic, Zhipu
     **dict.fromkeys(("content_filter", "safety", "recitation", "prohibited_content", "sensitive"), "content_filter"),
     **dict.fromkeys(("blocklist", "spii", "content_filtered", "guardrail_intervened", "error_toxic"), "content_filter"),
 }
@@ -41,9 +42,9 @@ class ReplyReader:
     """Reads the bytes of a response as pieces of text, and notes in a `Reply` how the answer ends.
 
     A chunk, a whole reply and an error are known by what they hold, whatever the content type says. Raises
-    `openai.APIError` for an error and for what is no reply; its `body` is what came.
-    The first text is "", once the service has begun to answer; no other one is empty.
-    done: the service has said that nothing more comes. chunks: how many came that belong to an answer.
+    `openai.APIError` for an error and for what is no reply; its `body` is what came. The first text, and no other, is
+    "": the service has begun to answer.
+    done: nothing more comes, says the service. chunks: how many belong to an answer. has_streamed: one had text.
     """
 
     def __init__(self, reply: Reply, request: httpx2.Request) -> None:
@@ -52,7 +53,7 @@ class ReplyReader:
         self._reply, self._request = reply, request
         self._events = EventReader()
         self._has_begun = False
-        self._has_streamed = False  # whether a chunk had a piece of the answer
+        self.has_streamed = False
         self._half = ""  # the first half of a surrogate pair, whose second half may come in the next chunk
         self._stranger: object = None  # an object that came and says nothing that we know
 
@@ -67,8 +68,10 @@ class ReplyReader:
         reason = self._reply.finish_reason
         if reason in FAILED:
             raise self._error(f"the service gave this answer up, finish_reason {reason!r}")
-        if reason is None and self._stranger is not None and not self.chunks:
+        if reason is None and self._stranger and not self.has_streamed:
             raise self._error("what came is no chat completion", json.dumps(self._stranger))
+        if reason is None and self.done and not self.chunks:
+            raise self._error("the service ended its stream without an answer")
         if reason is None and not self.done:
             raise openai.APIConnectionError(message="the reply ended before the answer did", request=self._request)
         self._reply.finish_reason = reason or "stop"
@@ -169,14 +172,14 @@ class ReplyReader:
             raise self._wrong("'choices[0]'", "an object", choice)
         if choice.get("error"):  # OpenRouter
             raise self._error("the service reports an error", choice)
-        whole = "delta" not in choice and "message" in choice
+        whole = not choice.get("delta") and "message" in choice
         message = choice.get("message" if whole else "delta") or {}
         if not isinstance(message, dict):
             raise self._wrong("'message'" if whole else "'delta'", "an object", message)
         text = self._text_of(message.get("content") if message else choice.get("text"))
-        if whole and self._has_streamed:
+        if whole and self.has_streamed:
             text = ""  # the last chunk repeats the answer
-        self._has_streamed |= bool(text) and not whole
+        self.has_streamed |= bool(text) and not whole
         if whole and isinstance(thought := message.get("reasoning_content") or message.get("reasoning"), str):
             self._reply.reasoning = clean(thought)
         if usage := choice.get("usage"):  # Moonshot's
@@ -197,10 +200,12 @@ class ReplyReader:
         if content is None or isinstance(content, str):
             return content or ""
         if isinstance(content, dict):
+            if {"text", "type", "refusal"}.isdisjoint(content):  # Cloudflare reads the model's JSON itself
+                return json.dumps(content, ensure_ascii=False)
             content = [content]
         if not isinstance(content, list):
             raise self._wrong("'content'", "text or a list of parts", content)
-        return "".join(self._text_of_part(part) for part in content)
+        return "".join(map(self._text_of_part, content))
 
     def _text_of_part(self, part: Any) -> str:
         if isinstance(part, str):
@@ -211,8 +216,7 @@ class ReplyReader:
             self._reply.refused = True
             return str(part.get("refusal") or "")
         text = part.get("text")
-        if isinstance(text, dict):
-            text = text.get("value")
+        text = text.get("value") if isinstance(text, dict) else text
         is_answer = part.get("type") in TEXT_PARTS and not part.get("thought")
         return text if is_answer and isinstance(text, str) else ""
 
@@ -232,7 +236,7 @@ class ReplyReader:
         if isinstance(body, dict) and isinstance(body.get("error"), dict):
             body = body["error"]  # as openai does, which reads the error's code there
         error = openai.APIError(clean(message), self._request, body=body)
-        return error if self.chunks else as_refused(error)  # what has begun is not asked for again
+        return error if self.chunks else as_refused(error)  # what has begun is never asked for again
 
 
 def _end_of_gap(text: str, at: int) -> int:

@@ -138,7 +138,8 @@ def _build(service: Service) -> AsyncOpenAI:
 def _refuse_redirect(response: httpx2.Response) -> None:
     """Raise where a redirect leads to another host or port: the question, and perhaps the key, would follow.
 
-    So too where it would make a POST a GET without the question, which a service answers with 404 or 405.
+    So too where it would make a POST a GET without the question, which a service answers with 404 or 405; a 303 means
+    that: the answer is to be fetched there.
     """
     asked = response.request.url
     target = asked.join(response.headers["location"])
@@ -151,7 +152,7 @@ def _refuse_redirect(response: httpx2.Response) -> None:
             response.request,
             body=None,
         )
-    if response.status_code in (301, 302, 303):
+    if response.status_code in (301, 302):
         address = without_chat_path(f"{target.scheme}://{target.netloc.decode()}{target.path}")
         raise openai.APIError(
             f"the service has moved ({response.status_code}) to {address}: write that into the configuration",

@@ -160,7 +160,8 @@ async def _pieces(response: httpx2.Response, reply: Reply, farewell_s: float) ->
                 break
             for piece in reader.feed(sent):
                 yield piece
-            if reply.finish_reason is not None and reader.chunks != chunks:
+            has_ended = reader.has_streamed and reply.finish_reason not in (None, "tool_calls")
+            if has_ended and reader.chunks != chunks:
                 chunks, until_s = reader.chunks, time.monotonic() + farewell_s
         if reader.done:
             await _drain(received)

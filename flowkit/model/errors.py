@@ -12,13 +12,14 @@ import openai
 # The codes and words of OpenAI, Azure, Anthropic, DeepSeek, OpenRouter, xAI, Moonshot, Hugging Face, DashScope, Zhipu,
 # Perplexity, Together, Cohere, LiteLLM and Bedrock for an account without money, or a day without any more requests.
 USED_UP = re.compile(
-    r"insufficient[_ ](quota|balance|credits?|funds)|billing[_ ](hard[_ ]limit|not[_ ]active)"
+    r"insufficient[_ ](user[_ ])?(quota|balance|credits?|funds)|billing[_ ](hard[_ ]limit|not[_ ]active)"
     r"|account_?overdue|arrearage|余额不足|欠费|calls / month|PerDay"
     r"|(exceeded|reached) (your|its|the) (current quota|monthly|spending)|exceeded_current_quota"
     r"|(credit|account|your) balance is (too low|insufficient|not enough)|out of credits"
     r"|(used|spent) all (of )?(your|its|available) |credit limit exceeded|spending limit"
     r"|per[-_ ]day\b|daily (limit|quota)|budget[_ ](has been )?exceeded"
-    r"|free ?tier.{0,40}(exhausted|only)|out of call volume quota",
+    r"|free ?tier.{0,40}(exhausted|only)|out of call volume quota|daily free allocation|ByDay"
+    r"|reached your specified API usage limits|usage limit reached for \d+ hours?|free allocated quota",
     re.IGNORECASE,
 )
 # Gemini says "you exceeded your current quota" of every minute's limit too, and when to ask again.
@@ -27,9 +28,13 @@ TOO_LARGE = re.compile(r"request too large|tokens must be reduced", re.IGNORECAS
 LOADING = re.compile(
     r"\bloading (the )?model|model\b.{0,80}\bloading", re.IGNORECASE
 )  # llama.cpp, Ollama, Hugging Face
-NO_MODEL = re.compile(
-    r"model_not_found|invalid_model|deploymentnotfound|no models? loaded|model\b.{0,80}\b(not found|not exist)", re.I
+NO_MODEL = re.compile(  # of OpenAI, Azure, LM Studio, OpenRouter, LiteLLM, Groq, Hugging Face, GitHub, Bedrock
+    r"model_not_found|invalid_model|deploymentnotfound|no models? loaded|model\b.{0,80}\b(not found|not exist)"
+    r"|not a valid model|invalid model (name|identifier)|model_decommissioned|model_not_supported|unknown_model"
+    r"|model identifier is invalid",
+    re.IGNORECASE,
 )
+PAGE = re.compile(r"[\s\"]*<(!doctype html|html)", re.IGNORECASE)  # of a firewall, which looks at the texts
 MODERATED = re.compile(r"moderation|flagged|content[_ ](policy|filter)|safety", re.IGNORECASE)
 
 
@@ -58,9 +63,10 @@ def hopeless(error: BaseException) -> str | None:
     status, text = _status(error), f"{error.code or ''} {_text(body_of(error))}"
     if status == 402 or (status != 404 and is_used_up(text)):
         return "the quota is used up"
-    if status == 401 or (status == 403 and not MODERATED.search(text)):
+    is_about_the_texts = MODERATED.search(text) or PAGE.match(_text(body_of(error)))
+    if status == 401 or (status == 403 and not is_about_the_texts) or "API_KEY_INVALID" in text:
         return "the key is refused"
-    if status == 404:
+    if status in (404, 405):
         return "the model or the path is not there"
     if status == 400 and NO_MODEL.search(text):
         return "the model is not there"

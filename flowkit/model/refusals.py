@@ -28,12 +28,21 @@ INSTEAD: dict[str, str | None] = {
 REFUSAL = re.compile(
     r"unsupported|(not|n't) support|unknown|unrecogni[sz]ed|unexpected|not permitted|not allowed|forbidden"
     r"|cannot find field|not implemented|not a? ?valid (parameter|field|argument|property)|deprecated"
-    r"|invalid (parameter|field|argument)|only \S+ is (allowed|supported)|may only be|cannot both be",
+    r"|invalid (parameter|field|argument)|strictly positive|only \S+ is (allowed|supported)|may only be|cannot both be",
     re.IGNORECASE,
 )
-SYSTEM = "the role system"  # Gemma's and o1-mini's templates have none
-SYSTEM_NAMED = re.compile(r"system role|role\W+system|'system' with this model", re.IGNORECASE)
+SYSTEM = "the role system"  # Gemma's, Mistral's first and o1-mini's templates have none
+SYSTEM_NAMED = re.compile(
+    r"(system role|role\W+system|'system' with this model|system messages?).{0,80}(support|not|n't)"
+    r"|(support|not|n't).{0,80}(system role|role\W+system|'system' with this model|system messages?)"
+    r"|developer instruction is not enabled|only user and assistant roles|roles must alternate",
+    re.IGNORECASE,
+)
 STREAM = "a stream"  # OpenAI's newest models give it to verified organizations only
+STREAM_REFUSED = re.compile(
+    r"'?stream'? does not support true|stream(ing)? (is )?(not|un)[- ]?(yet )?supported|not support stream",
+    re.IGNORECASE,
+)
 # A response_format is refused by its type, in words that name either; None: left out.
 FORMATS: dict[str, dict[str, str] | None] = {"json_schema": {"type": "json_object"}, "json_object": None}
 # Its names: OpenAI's, Gemini's (generation_config, response_schema, response_mime_type), vLLM's (guided, grammar),
@@ -45,8 +54,10 @@ FORMAT_NAMED = re.compile(
 )
 NOT_ABOUT_A_FORMAT = (401, 402, 404, 408, 429)
 WHOLE = "a whole reply"  # the service says nothing for too long unless it is asked for a stream, or refuses at once
-STREAM_ONLY = re.compile(r"only supports? stream|non-streaming|stream=false", re.IGNORECASE)  # DashScope, ModelScope
-GATEWAYS_TIMEOUTS = (504, 524)
+STREAM_ONLY = re.compile(  # DashScope, ModelScope, Codex
+    r"only supports? stream|non-streaming|stream=false|stream\W+(must|has to) be (set to )?true", re.IGNORECASE
+)
+TOO_LONG_FOR_A_WHOLE = (408, 504, 524)
 
 # By event loop, as the clients are: it goes with the loop.
 _refused: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[str | None, ...], set[str]]] = WeakKeyDictionary()
@@ -110,9 +121,11 @@ def learn(refused: set[str], model: Model, sent: JsonObject, error: openai.APIEr
         found = [
             name for name in INSTEAD if name in sent and INSTEAD[name] not in refused and _names(error, words, name)
         ]
-        if not found and SYSTEM not in refused and SYSTEM_NAMED.search(words):
-            found = [SYSTEM]
-    if not found and sent.get("stream") and error.param == "stream" and error.code == "unsupported_value":
+    has_system = any(message["role"] == "system" for message in sent.get("messages", ()))
+    if not found and status in (400, 422, 500) and has_system and SYSTEM not in refused and SYSTEM_NAMED.search(words):
+        found = [SYSTEM]  # llama.cpp's templates end in a 500
+    by_name = error.param == "stream" and error.code == "unsupported_value"
+    if not found and sent.get("stream") and (by_name or (status in (400, 422) and STREAM_REFUSED.search(words))):
         found = [STREAM]
     refused.update(found[:1])
     return bool(found)
@@ -120,12 +133,13 @@ def learn(refused: set[str], model: Model, sent: JsonObject, error: openai.APIEr
 
 def _names(error: openai.APIError, words: str, parameter: str) -> bool:
     """Say whether the error names the parameter, in Python's way or, as Grok does, in JavaScript's."""
-    return bool(re.search(rf"\b{parameter.replace('_', '_?')}\b", str(error.param or words), re.IGNORECASE))
+    named = words if error.param in (None, "", "None", "null") else str(error.param)  # LiteLLM writes "None"
+    return bool(re.search(rf"\b{parameter.replace('_', '_?')}\b", named, re.IGNORECASE))
 
 
 def wants_a_stream(error: openai.APIStatusError, model: Model) -> bool:
     """Say whether a whole reply was refused, or took longer than a server in between waits, and a stream can help."""
-    if error.status_code in GATEWAYS_TIMEOUTS:
+    if error.status_code in TOO_LONG_FOR_A_WHOLE:
         return True
     return error.status_code == 400 and STREAM_ONLY.search(said(body_of(error), model.service)) is not None
 

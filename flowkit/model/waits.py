@@ -13,7 +13,7 @@ from flowkit.model.errors import body_of, is_too_large, is_used_up
 
 # "retryDelay": "36.6s" (Gemini), "try again in 1m26.4s", "in 20ms" (OpenAI, Groq), "retry after 6 seconds" (Azure).
 A_TIME = r"(\d+(?:\.\d+)?) ?(ms|s|m|h)(?:ec(?:ond)?s?|in(?:ute)?s?|ours?)?(?![a-z])"
-IN_WORDS = re.compile(rf"(?:retrydelay\W+|(?:again|retry) (?:in|after) )((?:{A_TIME}\s*)+)", re.IGNORECASE)
+IN_WORDS = re.compile(rf"(?:retrydelay\W+|(?:again|retry) (?:in|after) |please wait )((?:{A_TIME}\s*)+)", re.IGNORECASE)
 UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

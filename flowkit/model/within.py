@@ -14,7 +14,8 @@ from flowkit.model.waits import told_in_words_s
 NAMES = ("code", "status_code", "status", "type")  # OpenRouter and LiteLLM; MiniMax; Gemini; Anthropic
 TOO_MANY = re.compile(r"rate.?limit|throttl|too.?many.?requests|resource.?exhausted", re.IGNORECASE)
 OUT_OF_ORDER = re.compile(r"overloaded|unavailable|(server|internal).?error|gateway", re.IGNORECASE)
-MINIMAX = {1002: 429, 1039: 429, 1041: 429, 1001: 503, 1024: 503, 1033: 503}
+# MiniMax's numbers, and Zhipu's from 1302 on.
+NUMBERS = {**dict.fromkeys((1002, 1039, 1041, 1302, 1303, 1305), 429), **dict.fromkeys((1001, 1024, 1033), 503)}
 
 
 def as_refused(error: openai.APIError) -> openai.APIError:
@@ -49,7 +50,7 @@ def _status_of(body: object) -> int:
             return _status_of(body[inner])
     named = [str(body[name]) for name in NAMES if body.get(name)]
     if number := next((int(name) for name in named if re.fullmatch(r"\d{3,4}", name)), 0):
-        return MINIMAX.get(number, number)
+        return NUMBERS.get(number, number)
     if any(map(TOO_MANY.search, named)):
         return 429
     return 503 if any(map(OUT_OF_ORDER.search, named)) else 0

@@ -49,7 +49,7 @@ async def fitted_messages(
     """
     await in_turn()
     check_text(question, "question")
-    history = read_history(chat_history)
+    history = read_history(prompt.defaults.get("chat_history") if chat_history is None else chat_history)
     given = {"question": question, **(inputs or {})}
     no_history: dict[str, list[Message]] = {"chat_history": []} if "chat_history" in prompt.inputs else {}
     with tracing.span(prompt.name, "Function", {**given, "max_total_token": max_total_token}, parent) as span:

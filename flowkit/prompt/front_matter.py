@@ -73,8 +73,17 @@ def check_template(template: str, file: str, first_line: int) -> None:
 def _refusals(
     head: JsonObject, model: JsonObject, parameters: JsonObject, configuration: JsonObject
 ) -> Iterator[tuple[str, str]]:
-    if (engine := head.get("template", "jinja2")) != "jinja2":
+    engine = head.get("template") or "jinja2"
+    if isinstance(engine, dict):  # {format: jinja2, parser: prompty}
+        engine = engine.get("format") or engine.get("type") or "jinja2"
+    if engine != "jinja2":
         yield f"template: {shown(engine)}", "templates are Jinja's"
+    for name in ("id", "provider", "options"):
+        if name in model:
+            yield (
+                f"model: {name}",
+                "it is another format's; name the model under configuration:, the rest as parameters:",
+            )
     if (api := model.get("api", "chat")) != "chat":
         yield f"model: api: {shown(api)}", "only chat is asked"
     if (response := model.get("response", "first")) != "first":

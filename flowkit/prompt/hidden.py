@@ -45,7 +45,7 @@ class HiddenTexts:
         return _Name(key, self._stand_in(key)) if isinstance(key, str) and key not in MESSAGE else key
 
     def _named(self, key: Any, value: Any) -> Any:
-        return value if key == "role" and value in ROLES else self.hide(value)
+        return value if key == "role" and str(value).lower() in ROLES else self.hide(value)
 
     def _stand_in(self, text: str) -> _StandIn:
         self._texts.append(text)
@@ -71,6 +71,7 @@ class _StandIn:
         raise MisuseError(self._misuse)
 
     __str__ = __repr__ = __len__ = __iter__ = __getitem__ = __eq__ = __add__ = __radd__ = __getattr__ = _refuse
+    __hash__ = __lt__ = __gt__ = __le__ = __ge__ = _refuse
 
     def _token(self, kind: str) -> str:
         return f"{MARK}{kind} {self._position:032}{MARK}"
@@ -105,6 +106,22 @@ def _written(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{', '.join(f'{_written(key)}: {_written(each)}' for key, each in value.items())}}}"
     return repr(value)
+
+
+def is_text(value: Any) -> bool:
+    """Do as Jinja's test `string` does."""
+    return isinstance(value, (str, _StandIn))
+
+
+def as_number(name: str) -> Callable[..., Any]:
+    """Return Jinja's filter `int` or `float`, which would make 0 of a text that is hidden."""
+
+    def filtered(value: Any, *more: Any, **named: Any) -> Any:
+        if isinstance(value, _StandIn):
+            value._refuse()
+        return FILTERS[name](value, *more, **named)
+
+    return filtered
 
 
 def trimmed(value: Any, chars: str | None = None) -> Any:

@@ -12,9 +12,9 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any
 
-from jinja2 import Template, TemplateSyntaxError
+from jinja2 import Template, TemplateError, TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
-from jinja2.nodes import Filter
+from jinja2.nodes import Extends, Filter, FromImport, Import, Include
 from jinja2.sandbox import SandboxedEnvironment
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -22,7 +22,7 @@ from ruamel.yaml.error import YAMLError
 from flowkit.base.json_text import JsonObject
 from flowkit.base.text import in_one_line
 from flowkit.prompt.front_matter import MODELS, SERVICE, check_head, check_template
-from flowkit.prompt.hidden import HiddenTexts, MisuseError, printed, trimmed
+from flowkit.prompt.hidden import HiddenTexts, MisuseError, as_number, is_text, printed, trimmed
 from flowkit.prompt.history import Message
 
 FRONT_MATTER = re.compile(r"\s*---[ \t]*\n(.*?)^---[ \t]*\n(.*)", re.DOTALL | re.MULTILINE)
@@ -64,7 +64,10 @@ class Prompt:
         It needs a front matter between two `---` lines, without a key that cannot be done
         (`flowkit.prompt.front_matter`), and a template of Jinja's.
         """
-        content = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before the first line
+        try:
+            content = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before the first line
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}: expected UTF-8, got other bytes; save it as UTF-8") from None
         return deepcopy(_parsed(content, path.name))  # a flow's prompt is its own, whoever changes it
 
     @property
@@ -102,8 +105,9 @@ class Prompt:
                 {"role": role.lower(), "content": texts.show(content.strip())}
                 for role, content in zip(rest[::2], rest[1::2], strict=True)
             ]
-        except MisuseError as error:
-            raise ValueError(f"{error} ({', or '.join(self._lines_of(error))})") from None
+        except (MisuseError, TemplateError) as error:
+            said = error if isinstance(error, MisuseError) else f"{self.file}: {error}"
+            raise ValueError(f"{said} ({', or '.join(self._lines_of(error))})") from None
 
     def _lines_of(self, error: Exception) -> list[str]:
         """Return the line of the file that misuses a text; those of all filters where that is seen too late to tell."""
@@ -129,6 +133,8 @@ def _parsed(content: str, file: str) -> Prompt:
         _compiled(parts[2])  # 5 ms, and a wrong template is told now and not amid answers
     except TemplateSyntaxError as error:
         raise ValueError(f"{file} line {first_line + error.lineno - 1}: {error.message}") from None
+    for node in _environment().parse(parts[2]).find_all((Extends, FromImport, Import, Include)):
+        raise ValueError(f"{file} line {first_line + node.lineno - 1}: no other template is read; write its text here")
     model, declared, sample = (head.get(part) or {} for part in ("model", "inputs", "sample"))
     configuration = model.get("configuration") or {}
     declarations = {name: each for name, each in dict(declared).items() if isinstance(each, dict)}
@@ -173,6 +179,7 @@ def _names_in(template: str) -> set[str]:
 
 def _environment() -> SandboxedEnvironment:
     environment = SandboxedEnvironment(trim_blocks=True, keep_trailing_newline=True, finalize=printed)
-    environment.filters["trim"] = trimmed
+    environment.filters |= {"trim": trimmed, "int": as_number("int"), "float": as_number("float")}
+    environment.tests["string"] = is_text
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": str}  # `tojson` is refused as well
     return environment

@@ -35,8 +35,8 @@ def usd(text: str) -> float:
 
 
 def option(default: Any, help: str, kind: Callable[[str], Any] = str, **more: Any) -> Any:
-    """Declare an option. kind: reads its text. more: for argparse's `add_argument`."""
-    return field(default=default, metadata={"help": help, "type": kind, **more})
+    """Declare an option. kind: reads its text. more: for argparse's `add_argument`, which formats the help."""
+    return field(default=default, metadata={"help": help.replace("%", "%%"), "type": kind, **more})
 
 
 @dataclass(frozen=True)
