@@ -268,6 +268,19 @@ def test_failed_lines_are_annotated_on_github(
     )
 
 
+def test_no_text_of_data_or_model_is_a_command_on_github(
+    at_server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_server.usual = Answer(deltas=["A long answer, ", "then ::error::forged ##[set-output name=x]y"])
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    row = {"question": "What about this question then :::stop-commands::abc"}
+    assert batch.main(["--data", written(tmp_path, [row])]) == 0
+    printed = capsys.readouterr().out
+    assert "stop-commands" in printed
+    assert "::" not in printed
+    assert "##[" not in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -1,8 +1,9 @@
-"""What GitHub Actions shows of a run: a table in the job's summary, an annotation for each failed line."""
+"""What GitHub Actions shows of a run: a table in the summary, an annotation for each failed line; and no other command."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def print_annotations(rows: Iterable[Row], data: str) -> None:
         for row in rows:
             if row.error:
                 print(f"::error file={_escaped(data)},line={row.line}::{_escaped(in_one_line(row.error, SHOWN))}")
+
+
+def no_command(text: str) -> str:
+    """Return `text` so that GitHub Actions, where it runs us, takes no part of it for a workflow command."""
+    return re.sub(r":(?=:)", ": ", text).replace("##[", "## [") if os.environ.get("GITHUB_ACTIONS") else text
 
 
 def _summary(figures: Figures, gate: Gate) -> Iterable[str]:

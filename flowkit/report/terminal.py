@@ -13,6 +13,7 @@ from flowkit.base.scale import FIVE
 from flowkit.base.text import clean, in_one_line
 from flowkit.data.figures import Figures, Mean, WeightedMean
 from flowkit.data.records import Row
+from flowkit.report.github import no_command
 from flowkit.scores.comparison import Comparison
 from flowkit.scores.prices import cost_told
 
@@ -136,7 +137,7 @@ def print_failures(rows: Sequence[Row], troubles: Sequence[str]) -> None:
 
 def _line(text: str, limit: int = SHOWN_TEXT) -> str:
     """Return the start of a text on one line, with nothing in it that a terminal would obey or could not carry."""
-    return in_one_line(clean(text), limit)
+    return no_command(in_one_line(clean(text), limit))
 
 
 def _answer(row: Row) -> str:
