@@ -186,6 +186,7 @@ def test_a_model_shows_no_key_and_pickles() -> None:
         ("OPENAI_MODEL", "${M}", "the environment: OPENAI_MODEL refers to another variable"),
         ("OPENAI_BASE_URL", "localhost:11434/v1", "OPENAI_BASE_URL must be an address that begins with http"),
         ("OPENAI_BASE_URL", "sk-do-not-show", "OPENAI_BASE_URL must be an address"),
+        ("OPENAI_BASE_URL", "https://h/v1\u200b", r"has no blanks, as U\+200B ZERO WIDTH SPACE; write"),
         ("OPENAI_BASE_URL", "http://h:port/v1", "OPENAI_BASE_URL must be an address"),
         ("OPENAI_BASE_URL", "https://h/v1/chat/completions", "before /chat/completions: write https://h/v1$"),
         (

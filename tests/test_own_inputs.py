@@ -172,6 +172,7 @@ def test_a_default_may_be_left_to_the_prompt_and_costs_no_key(tmp_path: Path) ->
     ("kind", "cell", "value"),
     [
         ("int", "3", 3),
+        ("int", "3.0", 3),
         ("double", "0.5", 0.5),
         ("bool", "True", True),
         ("list", '["a"]', ["a"]),
@@ -186,6 +187,13 @@ def test_a_cell_of_a_table_is_read_as_the_prompt_declares_it(kind: str, cell: st
     if kind != "string":
         with pytest.raises(TypeError, match=f"'tone' must be of type {kind}"):
             read_inputs({"tone": "x"}, Prompt.load(path))
+
+
+@pytest.mark.parametrize(("kind", "is_text"), [("double", False), ("int", False), ("string", True)])
+def test_nan_is_a_gap_where_a_number_is_expected(kind: str, is_text: bool, tmp_path: Path) -> None:
+    path = with_tone(tmp_path, "    default: 7\n")
+    path.write_text(path.read_text().replace("tone:\n    type: string", f"tone:\n    type: {kind}"))
+    assert read_inputs({"tone": "NaN"}, Prompt.load(path)) == ({"tone": "NaN"} if is_text else {})
 
 
 def test_a_prompt_without_a_history_refuses_a_line_that_has_one(tmp_path: Path) -> None:

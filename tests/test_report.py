@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -117,6 +119,30 @@ def test_a_folder_without_a_run_gets_one_clear_line(
     said = capsys.readouterr().err
     assert said.startswith(f"report: {tmp_path / missing}: ")
     assert said.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("blocked", "shell", "code", "said"),
+    [(False, "", 0, ""), (False, "| true", 0, ""), (True, "", 1, "report: [Errno 21] Is a directory")],
+)
+def test_the_program_ends_in_a_line_at_most(blocked: bool, shell: str, code: int, said: str, tmp_path: Path) -> None:
+    (tmp_path / "\u4f60").mkdir()
+    folder = write_run(tmp_path / "\u4f60", lines(2))
+    (folder / "report.html").unlink(missing_ok=True)
+    if blocked:
+        (folder / "report.html").mkdir()
+    command = shlex.join([sys.executable, "-m", "flowkit.report", str(folder)])
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} {shell}"],
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        check=False,
+    )
+    complaint = done.stderr.decode()
+    assert (done.returncode, complaint.count("\n")) == (code, bool(said))
+    assert complaint.startswith(said)
 
 
 # In a browser

@@ -34,25 +34,28 @@ def read_inputs(fields: JsonObject, prompt: Prompt) -> JsonObject:
     for name in OF_EVERY_LINE:
         if name not in prompt.inputs and (name == "question" or read_history(fields.get(name))):
             raise ValueError(f"{name!r} is no input of {prompt.file}, so the answer could not heed it")
-    found = {name: fields[name] for name in own_inputs(prompt) if not _is_absent(fields.get(name))}
+    kinds = {name: prompt.types.get(name, "") for name in own_inputs(prompt)}
+    found = {name: fields[name] for name, kind in kinds.items() if not _is_absent(fields.get(name), kind)}
     for name in own_inputs(prompt):
         if name not in found and name not in prompt.defaults:
             columns = ", ".join(map(shown, fields))
             raise ValueError(
                 f"{name!r} is missing, an input of {prompt.file} without a default; the line has {columns}"
             )
-    return {name: _checked(value, name, prompt.types.get(name, "")) for name, value in found.items()}
+    return {name: _checked(value, name, kinds[name]) for name, value in found.items()}
 
 
-def _is_absent(value: Any) -> bool:
-    """Tell whether a line has no such value: a text is one, unless it is blank."""
-    return not value.strip() if isinstance(value, str) else is_nothing(value)
+def _is_absent(value: Any, kind: str) -> bool:
+    """Tell whether a line has no such value: a text is one, unless it is blank, or is to be a number and says NaN."""
+    return not value.strip() if isinstance(value, str) and kind in ("", "string") else is_nothing(value)
 
 
 def _checked(value: Any, name: str, kind: str) -> Any:
     expected = KINDS.get(kind)
     if isinstance(value, str) and expected and str not in expected:  # a cell of a table
         value = _from_cell(value, kind)
+    if kind == "int" and isinstance(value, float) and value.is_integer():  # as data frames write it
+        value = int(value)
     if expected and (not isinstance(value, expected) or (isinstance(value, bool) and kind != "bool")):
         raise TypeError(f"{name!r} must be of type {kind}, as the prompt says, got {shown(value)}")
     check_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str), f"{name!r}")

@@ -102,9 +102,11 @@ def _split(name: str, address: str) -> SplitResult:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number, half an IPv6 address
         usable = False
-    if not usable or re.search(r"[\s\x00-\x1f]", address):
+    unseen = next((each for each in address if each.isspace() or unicodedata.category(each) in ("Cc", "Cf")), "")
+    if not usable or unseen:
+        found = f", as U+{ord(unseen):04X} {unicodedata.name(unseen, '')}".rstrip() if unseen else ""
         raise ValueError(
-            f"{name} must be an address that begins with http:// or https:// and has no blanks; "
+            f"{name} must be an address that begins with http:// or https:// and has no blanks{found}; "
             "write for example https://host/v1 or http://127.0.0.1:11434/v1"
         )
     return parts

@@ -2,6 +2,7 @@
 
 import sys
 
+from flowkit.base.program import exit_code_of
 from flowkit.report.html import main
 
-sys.exit(main())
+sys.exit(exit_code_of(main, "report"))

@@ -1,4 +1,4 @@
-"""What GitHub Actions shows of a run: a table in the summary, an annotation for each failed line; and no other command."""
+"""What GitHub Actions shows of a run: a summary, an annotation for each failed line, and no command of others."""
 
 from __future__ import annotations
 
