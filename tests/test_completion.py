@@ -22,11 +22,9 @@ KEY = "sk-never-shown-1234"
 QUESTION: list[Message] = [{"role": "user", "content": "What is it?"}]
 
 
-def model_at(
-    server: ChatServer, name: str = "m", timeout_s: float = 5, give_up_after_s: float = 30, max_retries: int = 2
-) -> Model:
-    limits: dict[str, Any] = {"timeout_s": timeout_s, "give_up_after_s": give_up_after_s, "max_retries": max_retries}
-    return Model(name, Service(server.base_url, KEY, **limits))
+def model_at(server: ChatServer, name: str = "m", **limits: Any) -> Model:
+    patient = {"timeout_s": 5, "give_up_after_s": 30, "max_retries": 2}
+    return Model(name, Service(server.base_url, KEY, **{**patient, **limits}))
 
 
 def ask(model: Model, reply: Reply | None = None) -> AsyncGenerator[str, None]:

@@ -26,7 +26,8 @@ GEMINI_MINUTE = "You exceeded your current quota, please check your plan. Please
 
 def failed(status: int, body: Any, headers: dict[str, str] | None = None) -> openai.APIStatusError:
     request = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
-    response = httpx2.Response(status, headers=headers, json=body, request=request)
+    content: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {"json": body}
+    response = httpx2.Response(status, headers=headers, request=request, **content)
     return openai.APIStatusError("failed", response=response, body=body)
 
 
@@ -108,7 +109,7 @@ def test_a_limit_that_heals_is_no_used_up_quota(body: Any) -> None:
         (400, {"code": "model_decommissioned", "message": "no longer supported"}, "the model is not there"),
         (400, [{"error": {"details": [{"reason": "API_KEY_INVALID"}], "message": "no"}}], "the key is refused"),
         (403, {"code": "insufficient_user_quota", "message": "no"}, "the quota is used up"),
-        (403, "<!DOCTYPE html><title>Attention Required!</title>", None),
+        (403, b"<!DOCTYPE html><title>Attention Required!</title>", None),
         (403, {"message": "Your input was flagged by moderation"}, None),
         (400, {"message": "maximum context length exceeded"}, None),
         (500, "broken", None),

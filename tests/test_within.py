@@ -9,10 +9,9 @@ import openai
 import pytest
 
 from flowkit.model.completion import complete_text
-from flowkit.model.configuration import Model, Service
 from flowkit.model.errors import hopeless
 from tests.chat_server import Answer, ChatServer, Raw
-from tests.test_completion import QUESTION, fail, read
+from tests.test_completion import QUESTION, fail, model_at, read
 
 OPENROUTER = {"error": {"message": "Provider returned error", "code": 429, "metadata": {"raw": "slow down"}}}
 BAD_GATEWAY = {"error": {"message": "Provider returned error", "code": 502}}
@@ -38,32 +37,36 @@ def refused(body: object, streamed: bool = True) -> Raw:
     return Raw([text], kind="application/json")
 
 
-def model_at(server: ChatServer, max_in_flight: int | None, max_retries: int = 1) -> Model:
-    return Model("m", Service(server.base_url, "a-key", max_retries=max_retries, max_in_flight=max_in_flight))
-
-
 @pytest.mark.parametrize("max_in_flight", [None, 8], ids=["alone", "in a batch"])
 @pytest.mark.parametrize("body", FOR_NOW, ids=lambda body: json.dumps(body)[:40])
 def test_what_is_refused_for_now_is_asked_for_again(
     server: ChatServer, body: object, max_in_flight: int | None
 ) -> None:
     server.script = [refused(body), Answer()]
-    assert "".join(read(model_at(server, max_in_flight))) == "Hello there."
+    assert "".join(read(model_at(server, max_retries=1, max_in_flight=max_in_flight))) == "Hello there."
     server.script = [refused(body, streamed=False), Answer()]
-    text, reply = asyncio.run(complete_text(model_at(server, max_in_flight), QUESTION, {}))
+    text, reply = asyncio.run(complete_text(model_at(server, max_retries=1, max_in_flight=max_in_flight), QUESTION, {}))
     assert (text, reply.finish_reason) == ("Hello there.", "stop")
     assert len(server.requests) == 4
 
 
 def test_in_a_batch_a_429_is_asked_for_again_as_often_as_it_takes(server: ChatServer) -> None:
     server.script = [refused(OPENROUTER)] * 3
-    assert "".join(read(model_at(server, 8))) == "Hello there."
+    assert "".join(read(model_at(server, max_retries=1, max_in_flight=8))) == "Hello there."
 
 
 def test_elsewhere_as_often_as_other_refusals(server: ChatServer) -> None:
     server.usual = refused(OPENROUTER)
     with pytest.raises(openai.RateLimitError, match=r"Error code: 429 - Provider returned error: slow down \(m at"):
-        read(model_at(server, None))
+        read(model_at(server, max_retries=1))
+    assert len(server.requests) == 2
+
+
+def test_a_wait_beyond_our_patience_is_not_waited_for(server: ChatServer) -> None:
+    server.usual = refused({"error": {"code": 429, "message": "Please try again in 1 hour."}})
+    for max_in_flight in (None, 8):
+        with pytest.raises(openai.RateLimitError, match="in 1 hour"):
+            read(model_at(server, max_in_flight=max_in_flight))
     assert len(server.requests) == 2
 
 
@@ -82,7 +85,7 @@ def test_elsewhere_as_often_as_other_refusals(server: ChatServer) -> None:
 def test_what_cannot_heal_is_asked_for_once(server: ChatServer, body: object, why: str | None) -> None:
     server.usual = refused(body)
     with pytest.raises(openai.APIError) as raised:
-        read(model_at(server, 8))
+        read(model_at(server, max_retries=1, max_in_flight=8))
     assert (why or "") in (hopeless(raised.value) or "")
     assert (hopeless(raised.value) is None) == (why is None)
     assert len(server.requests) == 1
@@ -90,7 +93,7 @@ def test_what_cannot_heal_is_asked_for_once(server: ChatServer, body: object, wh
 
 def test_an_answer_that_has_begun_is_never_asked_for_again(server: ChatServer) -> None:
     server.usual = Answer(["Hello"], raw_after=f"data: {json.dumps(OPENROUTER)}\n\n")
-    pieces, message = fail(model_at(server, 8), openai.APIError)
+    pieces, message = fail(model_at(server, max_retries=1, max_in_flight=8), openai.APIError)
     assert pieces == ["Hello"]
     assert "Provider returned error" in message
     assert len(server.requests) == 1

@@ -9,9 +9,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import httpx2
-import openai
-
 from flowkit.base.printing import speak_plainly
 from flowkit.base.text import clean, in_one_line
 
@@ -36,10 +33,12 @@ def exit_code_of(main: Callable[[], int | None], name: str) -> int:
     except BrokenPipeError:
         stop_printing()
         return WELL
-    except (openai.OpenAIError, OSError) as error:
-        return _say(name, _cause(error), FAILED)
-    except ValueError as error:
-        return _say(name, str(error), BAD_CONFIGURATION)
+    except Exception as error:
+        if isinstance(error, OSError) or _is_of_openai(error):
+            return _say(name, _cause(error), FAILED)
+        if isinstance(error, ValueError):
+            return _say(name, str(error), BAD_CONFIGURATION)
+        raise
 
 
 def open_output() -> None:
@@ -58,7 +57,17 @@ def stop_printing() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _is_of_openai(error: Exception) -> bool:
+    """Say whether it is, without importing openai: 0.5 s, which a program that asks no model need not wait for."""
+    return "openai" in sys.modules and isinstance(error, sys.modules["openai"].OpenAIError)
+
+
 def _cause(error: Exception) -> str:
+    if not _is_of_openai(error):
+        return str(error)
+    import httpx2
+    import openai
+
     unreachable = isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout))
     if isinstance(error, openai.APIConnectionError) and unreachable:
         return f"cannot connect to {_host(error.request.url)}: is it running? ({error})"

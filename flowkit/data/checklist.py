@@ -158,18 +158,19 @@ def _needs(where: str, found: Any) -> tuple[str, ...]:
 def _when(where: str, found: Any) -> Mapping[str, str | None]:
     if not isinstance(found, dict) or any(isinstance(value, (list, dict)) for value in found.values()):
         raise ValueError(f"{where}: when must be an object of column to value, got {shown(found)}")
-    return {str(column): as_text(scalar(value)) for column, value in found.items()}
+    return {str(column): _folded(as_text(scalar(value))) for column, value in found.items()}
 
 
 def _is_for(item: Item, columns: Mapping[str, str]) -> bool:
-    return all(_folded(columns.get(column)) == _folded(value) for column, value in (item.when or {}).items())
+    return all(_folded(columns.get(column)) == value for column, value in (item.when or {}).items())
 
 
 def _folded(value: str | None) -> str | None:
     """Return True and TRUE as true, 2024.0 as 2024: so spreadsheets and data frames write them."""
-    if value is None or value.strip().lower() in ("true", "false"):
-        return value and value.strip().lower()
-    return re.sub(r"^(-?\d+)\.0+$", r"\1", value)
+    if value is None:
+        return None
+    lowered = value.strip().lower()
+    return lowered if lowered in ("true", "false") else re.sub(r"^(-?\d+)\.0+$", r"\1", value)
 
 
 def _filled(name: str, item: Item, columns: Mapping[str, str]) -> str:

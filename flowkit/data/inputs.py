@@ -46,7 +46,7 @@ def read_inputs(fields: JsonObject, prompt: Prompt) -> JsonObject:
 
 
 def _is_absent(value: Any, kind: str) -> bool:
-    """Tell whether a line has no such value: a text is one, unless it is blank, or is to be a number and says NaN."""
+    """Tell whether a line has no such value. A text is one unless it is blank; a number that says NaN is none."""
     return not value.strip() if isinstance(value, str) and kind in ("", "string") else is_nothing(value)
 
 

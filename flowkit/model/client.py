@@ -143,17 +143,18 @@ def _refuse_redirect(response: httpx2.Response) -> None:
     """
     asked = response.request.url
     target = asked.join(response.headers["location"])
+    server = f"{target.scheme}://{target.netloc.decode()}"
     same = target.host == asked.host and _port(target) == _port(asked) and target.scheme == asked.scheme
     upgraded = target.host == asked.host and (asked.scheme, target.scheme) == ("http", "https")
     if not (same or upgraded):
         raise openai.APIError(
-            f"the service redirects to another server, {target.scheme}://{target.netloc.decode()}, and nothing was "
+            f"the service redirects to another server, {server}, and nothing was "
             "sent there; if you trust it, write that address into the configuration",
             response.request,
             body=None,
         )
     if response.status_code in (301, 302):
-        address = without_chat_path(f"{target.scheme}://{target.netloc.decode()}{target.path}")
+        address = without_chat_path(f"{server}{target.path}")
         raise openai.APIError(
             f"the service has moved ({response.status_code}) to {address}: write that into the configuration",
             response.request,

@@ -22,11 +22,11 @@ from flowkit.model.causes import BROKEN, causes_named, is_silence
 from flowkit.model.chunks import ReplyReader
 from flowkit.model.client import shared_client
 from flowkit.model.configuration import Model
-from flowkit.model.errors import hopeless
 from flowkit.model.pace import Place
 from flowkit.model.reply import Reply
 from flowkit.model.spans import record_answer, request_span
 from flowkit.model.timing import Timing
+from flowkit.model.waits import again_after_s, may_ask_again
 from flowkit.model.within import was_within
 from flowkit.prompt.history import Message
 
@@ -203,10 +203,10 @@ async def _send(
     """
     await in_turn()
     reply.timing.turn()
-    refused, again = refusals.refused_by(model), 0
+    refused, again, patience_s = refusals.refused_by(model), 0, model.service.give_up_after_s
 
     async def post() -> T:
-        async with timeout(model.service.give_up_after_s):
+        async with timeout(patience_s):
             response = await client.post(PATH, body=sent, cast_to=httpx2.Response, **how)
         return await read(response)
 
@@ -218,9 +218,9 @@ async def _send(
         except openai.APIConnectionError:
             raise
         except openai.APIError as error:
-            if was_within(error) and again < model.service.max_retries and not hopeless(error):
+            if was_within(error) and again < model.service.max_retries and may_ask_again(error, patience_s):
+                await asyncio.sleep(again_after_s(error, again))
                 again += 1
-                await asyncio.sleep(2.0 ** (again - 2))
                 continue
             if not refusals.learn(refused, model, sent, error):
                 raise

@@ -9,6 +9,8 @@ from contextlib import suppress
 import httpx2
 import openai
 
+from flowkit.model.words import PAGE
+
 # The codes and words of OpenAI, Azure, Anthropic, DeepSeek, OpenRouter, xAI, Moonshot, Hugging Face, DashScope, Zhipu,
 # Perplexity, Together, Cohere, LiteLLM and Bedrock for an account without money, or a day without any more requests.
 USED_UP = re.compile(
@@ -34,7 +36,6 @@ NO_MODEL = re.compile(  # of OpenAI, Azure, LM Studio, OpenRouter, LiteLLM, Groq
     r"|model identifier is invalid",
     re.IGNORECASE,
 )
-PAGE = re.compile(r"[\s\"]*<(!doctype html|html)", re.IGNORECASE)  # of a firewall, which looks at the texts
 MODERATED = re.compile(r"moderation|flagged|content[_ ](policy|filter)|safety", re.IGNORECASE)
 
 
@@ -63,14 +64,18 @@ def hopeless(error: BaseException) -> str | None:
     status, text = _status(error), f"{error.code or ''} {_text(body_of(error))}"
     if status == 402 or (status != 404 and is_used_up(text)):
         return "the quota is used up"
-    is_about_the_texts = MODERATED.search(text) or PAGE.match(_text(body_of(error)))
-    if status == 401 or (status == 403 and not is_about_the_texts) or "API_KEY_INVALID" in text:
+    if status == 401 or (status == 403 and not _is_about_the_texts(text)) or "API_KEY_INVALID" in text:
         return "the key is refused"
     if status in (404, 405):
         return "the model or the path is not there"
     if status == 400 and NO_MODEL.search(text):
         return "the model is not there"
     return _too_long(error)
+
+
+def _is_about_the_texts(text: str) -> bool:
+    """Say whether a 403 refuses what was sent: a moderation says so, a firewall, which looks at texts, with a page."""
+    return MODERATED.search(text) is not None or PAGE.match(text) is not None
 
 
 def body_of(error: openai.APIError) -> object:

@@ -77,7 +77,7 @@ class Limits:
             return self._pause.until_s - now_s
         busy = len(self._open) + len(self._resting)
         is_near_end = self._is_near_end(now_s, waiting)
-        if busy >= self.most or (is_near_end and busy + 1 > self._places(is_near_end)):
+        if busy >= self.most or (is_near_end and busy + 1 > self._places(is_near_end=True)):
             return self._resting[0] - now_s if self._resting else math.inf
         if busy >= self._start_at_once and (start_s := self._start_wait_s(now_s)) > 0:
             return start_s

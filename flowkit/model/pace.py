@@ -17,12 +17,11 @@ import openai
 from flowkit.model.errors import is_loading
 from flowkit.model.limits import Limits
 from flowkit.model.tries import Try
-from flowkit.model.waits import may_ask_again, retry_after_s
+from flowkit.model.waits import again_after_s, may_ask_again, retry_after_s
 
 log = logging.getLogger(__name__)
 Reply = TypeVar("Reply")
 LOADING_S = 1.0  # between two questions to a server that loads its model, which may take minutes
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 8.0  # of a request that was refused without a Retry-After; doubled each time
 
 
 class Pace:
@@ -135,9 +134,8 @@ class Place:
             except openai.RateLimitError as error:
                 if not may_ask_again(error, self._pace.patience_s):
                     raise
-                told_s = retry_after_s(error.response)
-                self._limits.refused(self._try, time.monotonic(), told_s)
-                wait_s = min(FIRST_WAIT_S * 2**refused, LONGEST_WAIT_S) if told_s is None else max(told_s, 0.0)
+                self._limits.refused(self._try, time.monotonic(), retry_after_s(error.response))
+                wait_s = again_after_s(error, refused)
                 refused += 1
             except openai.APIConnectionError as error:
                 if not _is_out_of_files(error) or self._limits.under_way < 2:

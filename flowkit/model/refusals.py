@@ -32,9 +32,9 @@ REFUSAL = re.compile(
     re.IGNORECASE,
 )
 SYSTEM = "the role system"  # Gemma's, Mistral's first and o1-mini's templates have none
+_SYSTEM = r"(system role|role\W+system|'system' with this model|system messages?)"
 SYSTEM_NAMED = re.compile(
-    r"(system role|role\W+system|'system' with this model|system messages?).{0,80}(support|not|n't)"
-    r"|(support|not|n't).{0,80}(system role|role\W+system|'system' with this model|system messages?)"
+    rf"{_SYSTEM}.{{0,80}}(support|not|n't)|(support|not|n't).{{0,80}}{_SYSTEM}"
     r"|developer instruction is not enabled|only user and assistant roles|roles must alternate",
     re.IGNORECASE,
 )

@@ -14,6 +14,7 @@ from flowkit.model.errors import body_of, is_too_large, is_used_up
 # "retryDelay": "36.6s" (Gemini), "try again in 1m26.4s", "in 20ms" (OpenAI, Groq), "retry after 6 seconds" (Azure).
 A_TIME = r"(\d+(?:\.\d+)?) ?(ms|s|m|h)(?:ec(?:ond)?s?|in(?:ute)?s?|ours?)?(?![a-z])"
 IN_WORDS = re.compile(rf"(?:retrydelay\W+|(?:again|retry) (?:in|after) |please wait )((?:{A_TIME}\s*)+)", re.IGNORECASE)
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 8.0  # of a request that was refused without a Retry-After; doubled each time
 UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -45,10 +46,16 @@ def told_in_words_s(body: bytes) -> float | None:
     return sum(float(number) * UNITS_S[unit.lower()] for number, unit in re.findall(A_TIME, told[1], re.IGNORECASE))
 
 
-def may_ask_again(error: openai.RateLimitError, patience_s: float) -> bool:
+def may_ask_again(error: openai.APIStatusError, patience_s: float) -> bool:
     """Say whether waiting can help: not for a used-up quota or too large a request, nor longer than `patience_s`."""
     told = f"{error.code or ''} {error.message} {body_of(error)!r}"
     if is_used_up(told) or is_too_large(told):
         return False
     wait_s = retry_after_s(error.response)
     return wait_s is None or wait_s <= patience_s
+
+
+def again_after_s(error: openai.APIStatusError, refused: int) -> float:
+    """Return the seconds after which a request is sent again that was refused so often before."""
+    told_s = retry_after_s(error.response)
+    return min(FIRST_WAIT_S * 2**refused, LONGEST_WAIT_S) if told_s is None else max(told_s, 0.0)

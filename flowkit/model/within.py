@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from typing import TypeGuard
 
 import httpx2
 import openai
@@ -26,14 +27,13 @@ def as_refused(error: openai.APIError) -> openai.APIError:
     content = json.dumps({"error": error.body}).encode()
     wait_s = told_in_words_s(content)
     headers = {} if wait_s is None else {"retry-after": f"{wait_s:g}"}
-    response = httpx2.Response(status, request=error.request, headers=headers, content=content)
+    marked = {"within": True}
+    response = httpx2.Response(status, request=error.request, headers=headers, content=content, extensions=marked)
     kind = openai.RateLimitError if status == 429 else openai.InternalServerError
-    refused = kind(error.message, response=response, body=error.body)
-    refused.response.extensions["within"] = True
-    return refused
+    return kind(error.message, response=response, body=error.body)
 
 
-def was_within(error: openai.APIError) -> bool:
+def was_within(error: openai.APIError) -> TypeGuard[openai.APIStatusError]:
     """Say whether it was made here: openai's client took it for an answer, and has not asked again."""
     return isinstance(error, openai.APIStatusError) and "within" in error.response.extensions
 

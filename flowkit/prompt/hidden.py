@@ -18,8 +18,8 @@ MESSAGE = ("role", "content")
 AS: dict[str, Callable[[str], str]] = {"Text": str, "Trim": str.strip, "Repr": repr}  # how it is put in
 
 
-class MisuseError(ValueError):
-    """A template does with a text what it must not."""
+class MisuseError(Exception):
+    """A template does with a text what it must not. No ValueError: Jinja's `int` would make 0 of that."""
 
 
 class HiddenTexts:
@@ -71,7 +71,7 @@ class _StandIn:
         raise MisuseError(self._misuse)
 
     __str__ = __repr__ = __len__ = __iter__ = __getitem__ = __eq__ = __add__ = __radd__ = __getattr__ = _refuse
-    __hash__ = __lt__ = __gt__ = __le__ = __ge__ = _refuse
+    __hash__ = __lt__ = __gt__ = __le__ = __ge__ = __int__ = __float__ = _refuse
 
     def _token(self, kind: str) -> str:
         return f"{MARK}{kind} {self._position:032}{MARK}"
@@ -111,17 +111,6 @@ def _written(value: Any) -> str:
 def is_text(value: Any) -> bool:
     """Do as Jinja's test `string` does."""
     return isinstance(value, (str, _StandIn))
-
-
-def as_number(name: str) -> Callable[..., Any]:
-    """Return Jinja's filter `int` or `float`, which would make 0 of a text that is hidden."""
-
-    def filtered(value: Any, *more: Any, **named: Any) -> Any:
-        if isinstance(value, _StandIn):
-            value._refuse()
-        return FILTERS[name](value, *more, **named)
-
-    return filtered
 
 
 def trimmed(value: Any, chars: str | None = None) -> Any:

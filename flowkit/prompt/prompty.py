@@ -22,7 +22,7 @@ from ruamel.yaml.error import YAMLError
 from flowkit.base.json_text import JsonObject
 from flowkit.base.text import in_one_line
 from flowkit.prompt.front_matter import MODELS, SERVICE, check_head, check_template
-from flowkit.prompt.hidden import HiddenTexts, MisuseError, as_number, is_text, printed, trimmed
+from flowkit.prompt.hidden import HiddenTexts, MisuseError, is_text, printed, trimmed
 from flowkit.prompt.history import Message
 
 FRONT_MATTER = re.compile(r"\s*---[ \t]*\n(.*?)^---[ \t]*\n(.*)", re.DOTALL | re.MULTILINE)
@@ -131,14 +131,15 @@ def _parsed(content: str, file: str) -> Prompt:
     check_template(parts[2], file, first_line)
     try:
         _compiled(parts[2])  # 5 ms, and a wrong template is told now and not amid answers
+        tree = _environment().parse(parts[2])
     except TemplateSyntaxError as error:
         raise ValueError(f"{file} line {first_line + error.lineno - 1}: {error.message}") from None
-    for node in _environment().parse(parts[2]).find_all((Extends, FromImport, Import, Include)):
+    for node in tree.find_all((Extends, FromImport, Import, Include)):
         raise ValueError(f"{file} line {first_line + node.lineno - 1}: no other template is read; write its text here")
     model, declared, sample = (head.get(part) or {} for part in ("model", "inputs", "sample"))
     configuration = model.get("configuration") or {}
     declarations = {name: each for name, each in dict(declared).items() if isinstance(each, dict)}
-    names = _names_in(parts[2])
+    names = find_undeclared_variables(tree)
     known = declared or (sample if isinstance(sample, dict) else {}) or sorted(names)
     return Prompt(
         name=head.get("name", PurePath(file).stem),
@@ -172,14 +173,9 @@ def _compiled(template: str) -> Template:
     return Template.from_code(environment, source, environment.make_globals(None))
 
 
-def _names_in(template: str) -> set[str]:
-    """Return the names that the template uses and does not set itself."""
-    return find_undeclared_variables(_environment().parse(template))
-
-
 def _environment() -> SandboxedEnvironment:
     environment = SandboxedEnvironment(trim_blocks=True, keep_trailing_newline=True, finalize=printed)
-    environment.filters |= {"trim": trimmed, "int": as_number("int"), "float": as_number("float")}
+    environment.filters["trim"] = trimmed
     environment.tests["string"] = is_text
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "default": str}  # `tojson` is refused as well
     return environment
