@@ -2,8 +2,8 @@
 
 A service that admits so many at once, or so many a second, answers all others with 429. Neither number is known. This
 module finds both, as congestion control does for a network: many refusals in a row are a limit, and what was admitted
-meanwhile is its size; single ones are chance, and slow down nobody else. A limit is tried upwards again after a while,
-one of the two at a time. Pure bookkeeping: the caller says what time it is, and nothing here waits.
+meanwhile is its size; single ones are chance (`Signs`), and slow down nobody else. A limit is tried upwards again after
+a while, one of the two at a time. Pure bookkeeping: the caller says what time it is, and nothing here waits.
 """
 
 from __future__ import annotations
@@ -13,13 +13,10 @@ from collections import deque
 
 from flowkit.model.ceiling import Ceiling
 from flowkit.model.pauses import Pause
+from flowkit.model.signs import Signs
+from flowkit.model.start import Start
 from flowkit.model.tries import LastSecond, Try
 
-# A new service is asked for 24 at once; twice as many each time that all are sent and 0.05 s have brought no refusal.
-FIRST_AT_ONCE, FIRST_STEP_S, FIRST_STEP_AFTER_REFUSAL_S = 24, 0.05, 0.2
-# Each refusal counts 1, each admitted request between two of them takes LEAK off: up to 13 % refused are chance.
-LEAK = 0.15
-SIGNS = 2.5  # so high a count is a limit; just after a step upwards one refusal is enough
 REST_S = 0.1  # a place whose request was refused stays empty so long: the next would be refused too
 LEAST_PAUSE_S = 0.08  # where a rate was found to be too high
 STEP_S, STEP_REQUESTS, LONGEST_STEP_S = 0.2, 6, 1.0  # a step upwards each 0.2 s, and at low rates each 6 requests
@@ -34,6 +31,7 @@ PART = 0.1  # of the way from the rate that was held to the one that was refused
 CATCH_UP_S = 0.02  # a request that goes out late is made up for by the next, so much of it
 LEAST_PER_S = 0.5
 MEASURED_S = 2.5  # a mean over less says little
+LATELY_S, LATELY = 0.15, 10  # but while a service refuses what is too much, so long and so many are enough
 
 
 class Limits:
@@ -48,16 +46,14 @@ class Limits:
         self._at_once, self._per_s = Ceiling(), Ceiling()
         self._open = set[Try]()  # sent, and neither refused nor ended
         self._resting = deque[float]()  # when a place becomes free whose request was refused
-        self._last_second, self._pause = LastSecond(), Pause()
+        self._last_second = LastSecond()
+        self._start, self._pause, self._signs = Start(), Pause(), Signs()
         self._sent = self._posted = 0  # `_posted`: or over without it
-        self._start_at_once, self._start_next_s = float(FIRST_AT_ONCE), 0.0
         self._came_s = self._next_send_s = -math.inf
         self._first_s = self._since_s = 0.0  # the first request; since when `_admitted` counts
         self._admitted = 0
         # Since the last time that a limit was found:
         self._found_s = -math.inf
-        self._count, self._last_refused = 0.0, 0
-        self._room: float = math.inf  # the fewest that were in flight when one was posted that was refused
         self._most_in_flight, self._most_last_second = 0.0, 0.0  # with which one was admitted
 
     @property
@@ -79,7 +75,7 @@ class Limits:
         is_near_end = self._is_near_end(now_s, waiting)
         if busy >= self.most or (is_near_end and busy + 1 > self._places(is_near_end=True)):
             return self._resting[0] - now_s if self._resting else math.inf
-        if busy >= self._start_at_once and (start_s := self._start_wait_s(now_s)) > 0:
+        if (start_s := self._start.wait_s(now_s, busy, self._sent - self._posted)) > 0:
             return start_s
         if busy + 1 > self._places():
             self._try_more(self._at_once, now_s)
@@ -99,16 +95,6 @@ class Limits:
         most = self._at_once.value
         return max(1, most - most // SPARE if is_near_end and most < math.inf else most)
 
-    def _start_wait_s(self, now_s: float) -> float:
-        """Return the seconds until a new service is asked for twice as many at once."""
-        if not self._start_next_s and self._sent - self._posted <= self._start_at_once / 4:
-            self._start_next_s = now_s + FIRST_STEP_S
-        if not self._start_next_s or now_s < self._start_next_s:
-            return max(self._start_next_s - now_s, FIRST_STEP_S / 2)
-        self._start_at_once *= 2
-        self._start_next_s = 0.0
-        return 0.0
-
     def _try_more(self, ceiling: Ceiling, now_s: float) -> None:
         """Take a step upwards, unless the other ceiling is just being tried."""
         if ceiling is self._at_once:
@@ -124,6 +110,7 @@ class Limits:
         if not self._sent:
             self._since_s = self._first_s = now_s
         self._sent += 1
+        self._signs.sent(is_held=not self._tried(now_s))
         self._next_send_s = max(self._next_send_s, now_s - CATCH_UP_S) + 1 / self._per_s.value
         this = Try(self._sent, now_s)
         self._open.add(this)
@@ -161,17 +148,17 @@ class Limits:
         """Note a 429."""
         self._not_admitted(this)
         self._resting.append(now_s + REST_S)
-        self._pause.told(now_s, retry_after_s)
+        self._pause.refused(this, now_s, retry_after_s)
         if this.started_s <= self._found_s:
             return  # of a limit that has been found already
-        between = max(0, this.number - self._last_refused - 1)
-        self._last_refused = max(self._last_refused, this.number)
-        self._count = max(0.0, self._count - LEAK * between) + 1
-        if self._count > 1:
-            self._start_next_s = now_s + FIRST_STEP_AFTER_REFUSAL_S
-        self._room = min(self._room, this.beside - 1)
-        if self._pause.is_again or self._tried(now_s) or self._count >= SIGNS:
+        is_held = not self._tried(now_s)
+        self._signs.refused(this, is_held)
+        if self._signs.is_more_than_one:
+            self._start.refused(now_s)
+        is_edge = not is_held and self._signs.is_one_enough and self._is_above_kept(this, now_s)
+        if self._pause.is_again or is_edge or self._signs.are_many:
             self._found(now_s)
+            self._signs.found(is_held)
 
     def _not_admitted(self, this: Try) -> None:
         self._open.discard(this)
@@ -184,22 +171,27 @@ class Limits:
         last = max(self._at_once, self._per_s, key=lambda ceiling: ceiling.risen_s)
         return last if last.is_tried(now_s) else None
 
+    def _is_above_kept(self, this: Try, now_s: float) -> bool:
+        """Say whether more were in flight, or sent in the last second, than a limit allows that was found."""
+        admitted = self._last_second.admitted(now_s)
+        return admitted >= SAME * self._per_s.kept or this.beside >= SAME_AT_ONCE * self._at_once.kept
+
     def _found(self, now_s: float) -> None:
         """Lower what was found to be a limit, and pause as long as the service has to recover.
 
-        Where it is how many at once, those that end make room, and no pause is needed. Where nothing was admitted after
-        a pause, the service may count what it has admitted in the last second.
+        Where it is how many at once, those that end make room, and no pause is needed. Where the first one
+        after a pause is refused, the service may count what it has admitted in the last second.
         """
         last_second = self._last_second.admitted(now_s)
         if self._pause.is_again and not self._open and not last_second:
-            self._pause.begin_closed(now_s)
+            self._pause.begin_closed(now_s, self._sent)
         elif self._lower(now_s, last_second):
             excess_s = last_second / self._per_s.value - 1
             pause_s = self._last_second.oldest_leaves_s(now_s) if self._pause.is_again else excess_s
-            self._pause.begin(now_s, min(max(pause_s, LEAST_PAUSE_S), 1.0))
+            self._pause.begin(now_s, min(max(pause_s, LEAST_PAUSE_S), 1.0), self._sent)
         else:
             self._resting.clear()
-        self._found_s, self._count, self._room = now_s, 0.0, math.inf
+        self._found_s = now_s
 
     def _lower(self, now_s: float, last_second: int) -> bool:
         """Lower a limit to what was admitted, or both where it can be either; return whether the rate was lowered.
@@ -208,27 +200,28 @@ class Limits:
         not how many a second where fewer were admitted in the last second. Where it can be either, it is the one that
         was exceeded of two that are known, or else the one that was just tried.
         """
-        is_at_once = self._room >= max(1, SAME_AT_ONCE * self._most_in_flight - 1)
+        is_at_once = self._signs.room >= max(1, SAME_AT_ONCE * self._most_in_flight - 1)
         is_rate = not is_at_once or last_second >= SAME * self._most_last_second
         if is_at_once and is_rate and (blamed := self._exceeded(last_second) or self._tried(now_s)):
             is_at_once, is_rate = blamed is self._at_once, blamed is self._per_s
         rate = self._measured_rate(now_s, last_second)
         if is_at_once:
-            self._at_once.lower(self._room, now_s, rate)
-            self._most_in_flight = self._room
+            self._at_once.lower(self._signs.room, now_s, rate)
+            self._most_in_flight = self._signs.room
         if is_rate:
             rate = max(self._lowered_rate(now_s, last_second, rate, is_at_once), LEAST_PER_S)
             self._per_s.lower(rate, now_s, rate)
             if now_s - self._since_s >= 1:
                 self._since_s, self._admitted = now_s, 0
         self._at_once.risen_s = self._per_s.risen_s = -math.inf  # no trial is under way
-        self._most_last_second = last_second
-        self._start_at_once = math.inf
+        if not self._pause.is_again:
+            self._most_last_second = last_second
+        self._start.end()
         return is_rate
 
     def _exceeded(self, last_second: int) -> Ceiling | None:
         """Return the ceiling that was found before and exceeded now, where it is one of them alone."""
-        is_at_once, is_rate = self._room >= self._at_once.kept, last_second >= MARGIN * self._per_s.kept
+        is_at_once, is_rate = self._signs.room >= self._at_once.kept, last_second >= MARGIN * self._per_s.kept
         if math.inf in (self._at_once.kept, self._per_s.kept) or is_at_once == is_rate:
             return None
         return self._at_once if is_at_once else self._per_s
@@ -239,12 +232,17 @@ class Limits:
         if is_at_once and kept == math.inf:  # perhaps no limit at all: as fast as it went so far
             return max(last_second, self._most_last_second) / min(max(now_s - self._first_s, 0.05), 1)
         if self._tried(now_s) is self._per_s and last_second >= SAME * kept:
-            return kept + PART * (last_second - kept) if last_second > kept else min(rate, kept)
-        if self._pause.is_again and kept < math.inf:  # few were sent in the last second because we paused
-            return kept
+            if last_second > kept:
+                return kept + PART * (last_second - kept)
+            return min(rate, kept if not self._signs.held_refused else MARGIN * kept)
+        if self._pause.is_again:  # fewer were sent in the last second because we paused
+            return min(MARGIN * self._most_last_second, kept)
         return min(MARGIN * rate, self._per_s.value)
 
     def _measured_rate(self, now_s: float, last_second: int) -> float:
-        """Return how many were admitted a second since the last limit, or in the last second where that is more."""
+        """Return how many are admitted a second; where many were refused since the last limit, only since then."""
+        lately, lately_s = self._last_second.admitted_since(self._found_s), now_s - self._found_s
+        if LATELY_S <= lately_s <= 1 and lately >= LATELY and self._signs.are_many and not self._tried(now_s):
+            return lately / lately_s
         passed_s = now_s - self._since_s
         return max(self._admitted / passed_s if passed_s >= MEASURED_S else 0.0, last_second)

@@ -50,3 +50,7 @@ class LastSecond:
         while self._tries and self._tries[0].posted_s < now_s - 1:
             self._refused -= self._tries.popleft().refused
         return len(self._tries) - self._refused
+
+    def admitted_since(self, since_s: float) -> int:
+        """Return how many of them were sent after `since_s`."""
+        return sum(since_s < each.posted_s and not each.refused for each in self._tries)
