@@ -279,6 +279,29 @@ def test_what_is_no_chunk_is_an_error_that_names_it(server: ChatServer, frame: A
 
 
 @pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        # https://github.com/NousResearch/hermes-agent/pull/65643
+        ({"choices": None, "error_message": "400 context length exceeded"}, "400 context length exceeded"),
+        ({"choices": None, "base_resp": {"status_code": 1027, "status_msg": "sensitive"}}, "sensitive"),
+    ],
+)
+def test_an_error_without_choices_after_a_text_is_one_though_the_stream_ends_well(
+    server: ChatServer, frame: Any, says: str
+) -> None:
+    server.script = [Raw(stream(chunk("Hi"), frame))]
+    seen, message = fail(model_at(server), openai.APIError)
+    assert seen == ["Hi"]
+    assert f"reports an error: {says}" in message
+
+
+def test_a_success_without_choices_is_no_error(server: ChatServer) -> None:
+    told = {"choices": None, "base_resp": {"status_code": 0, "status_msg": "success"}}
+    text, _ = complete(server, b"".join(stream(chunk("Hello"), told)))
+    assert text == "Hello"
+
+
+@pytest.mark.parametrize(
     ("raw", "says"),
     [
         (b"<!DOCTYPE html><title>Sign in</title>", "an HTML page: Sign in"),

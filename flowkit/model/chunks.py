@@ -13,7 +13,7 @@ import openai
 
 from flowkit.base.text import clean
 from flowkit.model.events import Event, EventReader
-from flowkit.model.reply import Reply
+from flowkit.model.reply import Reply, counts
 from flowkit.model.within import as_refused
 from flowkit.model.words import has_words, is_error
 
@@ -55,7 +55,7 @@ class ReplyReader:
         self._has_begun = False
         self.has_streamed = False
         self._half = ""  # the first half of a surrogate pair, whose second half may come in the next chunk
-        self._stranger: object = None  # an object that came and says nothing that we know
+        self._stranger: dict[str, object] = {}  # an object that came and says nothing that we know
 
     def feed(self, piece: bytes) -> Iterator[str]:
         """Yield the texts that are complete with this piece of the response."""
@@ -68,6 +68,8 @@ class ReplyReader:
         reason = self._reply.finish_reason
         if reason in FAILED:
             raise self._error(f"the service gave this answer up, finish_reason {reason!r}")
+        if reason is None and self.has_streamed and has_words(self._stranger):
+            raise self._error("the service reports an error", json.dumps(self._stranger))
         if reason is None and self._stranger and not self.has_streamed:
             raise self._error("what came is no chat completion", json.dumps(self._stranger))
         if reason is None and self.done and not self.chunks:
@@ -242,9 +244,3 @@ class ReplyReader:
 def _end_of_gap(text: str, at: int) -> int:
     gap = BETWEEN.match(text, at)
     return gap.end() if gap else at
-
-
-def counts(usage: object) -> dict[str, int]:
-    """Return the token counts that a service sent."""
-    names = ("prompt_tokens", "completion_tokens", "total_tokens")
-    return {name: usage[name] for name in names if isinstance(usage, dict) and isinstance(usage.get(name), int)}

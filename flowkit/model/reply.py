@@ -33,3 +33,9 @@ class Reply:
     messages: list[Message] = field(default_factory=list)
     dropped: int = 0
     timing: Timing = field(default_factory=Timing)
+
+
+def counts(usage: object) -> dict[str, int]:
+    """Return the token counts that a service sent."""
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    return {name: usage[name] for name in names if isinstance(usage, dict) and isinstance(usage.get(name), int)}
