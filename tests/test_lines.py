@@ -84,7 +84,16 @@ def test_what_a_table_leaves_empty_is_left_out(tmp_path: Path) -> None:
     [
         ("data.csv", "question\na,b\n", "data.csv line 2: has more cells than the first line names"),
         ("data.csv", "answer\na\n", "data.csv line 2: 'question' is missing; the line has 'answer'"),
-        ("data.csv", 'question\n"a\n', "data.csv after line 1: is no table"),
+        ("data.csv", 'question\n"a\n', 'end of data; a cell that begins with a quote (") must end with one'),
+        # As in GLUE's and other files, which quote nothing.
+        ("d.tsv", 'question\treference\n"Hamlet" is by whom?\tS\n', 'a cell that begins with a quote (") must end'),
+        (
+            "d.tsv",
+            'question\treference\n"Who\tA\nWhy?\tB\nHow?\tC"\nI?\tD\n',
+            "line 4: a cell seems to hold several rows",
+        ),
+        ("d.tsv", 'question\treference\n"Who\tA\nWhy"\tB\nHow?\tC\n', "line 3: a cell seems to hold several rows"),
+        ("data.csv", "Frage\tKontext\na\tb\n", "data.csv: seems to be separated by tabs; save it with commas"),
         ("data.csv", "question,statements\na,{bad\n", "data.csv line 2: 'statements' is no JSON"),
         ("data.csv", "question\n", "is empty; expected a line that names the columns, and rows below it"),
         ("data.csv", "question,statements\n,\n", "is empty"),
@@ -193,9 +202,13 @@ def test_rows_of_empty_cells_are_no_lines(tmp_path: Path) -> None:
     assert [(line.number, line.question) for line in read_lines(tmp_path / "data.csv")] == [(3, "One?"), (7, "Two?")]
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
 @pytest.mark.parametrize("header", ["question;chat_history;statements", '"question";"a, b";"statements"'])
-def test_semicolons_are_read_where_the_header_leaves_no_doubt(tmp_path: Path, header: str) -> None:
-    (tmp_path / "data.csv").write_text(f'{header}\nHi, you?;;"{{""short"": ""It is short; or not.""}}"\n')
+def test_semicolons_and_tabs_are_read_where_the_header_leaves_no_doubt(
+    tmp_path: Path, header: str, separator: str
+) -> None:
+    row = f'Hi, you?{separator * 2}"{{""short"": ""It is short; or not.""}}"'
+    (tmp_path / "data.csv").write_text(f"{header.replace(';', separator)}\n{row}\n")
     (line,) = read_lines(tmp_path / "data.csv")
     assert (line.question, line.statements) == ("Hi, you?", {"short": "It is short; or not."})
 

@@ -21,22 +21,24 @@ KNOWN = {
     "statement",
     "score",
 }  # columns that files here have
+_QUOTES = 'a cell that begins with a quote (") must end with one, and double each between'
 _SEPARATOR = re.compile(r'"?sep=([,;|\t])"?\s*', re.IGNORECASE)
 
 
 def rows_of_table(name: str, separator: str, file: IO[bytes], encoding: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield each row as {column: cell} with the number of its last line; blank rows and empty cells are left out.
 
-    separator: between the cells; in place of commas semicolons are read too, where the header leaves no doubt, and what
-    Excel's first line names, such as sep=;. Blank lines before the header are passed over, and blanks around its names;
-    where it has blanks after its separators, so may the rows.
-    Raises BadInputError for what is no table, and for a column without a name or with that of another one.
+    separator: between the cells; in place of commas semicolons and tabs are read too, where the header leaves no doubt,
+    and what Excel's first line names, such as sep=;. Blank lines before the header are passed over, and blanks around
+    its names; where it has blanks after its separators, so may the rows.
+    Raises BadInputError for what is no table, and for a column without a name or with that of another one. So too where
+    a cell in quotation marks has the tabs and line breaks of rows: likely a file in which a quote is only a quote.
     """
     csv.field_size_limit(2**31 - 1)  # 128 KiB otherwise
     with io.TextIOWrapper(file, encoding=encoding, newline="") as text:
         header, separator, number = _header(text, separator)
-        if separator == "," and _has_semicolons(name, header):
-            separator = ";"
+        if separator == ",":
+            separator = _separator_of(name, header)
         blanks = f"{separator} " in header
         table = csv.reader(chain([header], text), delimiter=separator, strict=True, skipinitialspace=blanks)
         before = number
@@ -45,12 +47,15 @@ def rows_of_table(name: str, separator: str, file: IO[bytes], encoding: str) -> 
             number = before + table.line_num
             for cells in table:
                 number = before + table.line_num
+                if separator == "\t" and _are_joined(cells, len(columns)):
+                    raise BadInputError(f"{name} line {number}: a cell seems to hold several rows; {_QUOTES}")
                 if any(cells[len(columns) :]):
                     raise BadInputError(f"{name} line {number}: has more cells than the first line names")
                 if any(map(str.strip, cells)):
                     yield number, {column: cell for column, cell in zip(columns, cells, strict=False) if cell}
         except csv.Error as error:
-            raise BadInputError(f"{name} after line {number}: is no table: {error}") from None
+            hint = f"; {_QUOTES}" if re.search("expected after|end of data", str(error)) else ""
+            raise BadInputError(f"{name} after line {number}: is no table: {error}{hint}") from None
 
 
 def _header(text: IO[str], separator: str) -> tuple[str, str, int]:
@@ -65,14 +70,23 @@ def _header(text: IO[str], separator: str) -> tuple[str, str, int]:
     return line, separator, passed_over
 
 
-def _has_semicolons(name: str, header: str) -> bool:
-    """Tell whether semicolons stand between the names of the columns, as in most of Europe."""
-    names = [column.strip().lower() for column in next(csv.reader([header], delimiter=";"), [])]
-    if len(names) < 2 or "," in re.sub('"[^"]*"', "", header):
-        return False
-    if KNOWN.isdisjoint(names):
-        raise BadInputError(f"{name}: seems to be separated by semicolons; save it with commas")
-    return True
+def _separator_of(name: str, header: str) -> str:
+    """Return what stands between the names of the columns: a comma, in much of Europe a semicolon, or a tab."""
+    if "," in re.sub('"[^"]*"', "", header):
+        return ","
+    for separator, called in ((";", "semicolons"), ("\t", "tabs")):
+        names = [column.strip().lower() for column in next(csv.reader([header], delimiter=separator), [])]
+        if len(names) > 1:
+            if KNOWN.isdisjoint(names):
+                raise BadInputError(f"{name}: seems to be separated by {called}; save it with commas")
+            return separator
+    return ","
+
+
+def _are_joined(cells: list[str], columns: int) -> bool:
+    """Tell whether a cell holds the ends of rows, or has swallowed the cells after it, as a quote in front does."""
+    long = [cell for cell in cells if "\n" in cell and "\t" in cell]
+    return any(len(cells) < columns or cell.count("\t") == cell.count("\n") * (columns - 1) for cell in long)
 
 
 def _columns(where: str, header: list[str]) -> list[str]:
