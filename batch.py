@@ -33,7 +33,7 @@ from flowkit.report.junit import write_junit
 from flowkit.report.terminal import print_comparison, print_failures, print_figures, print_rows
 from flowkit.run.engines import Engine, Prompts, Result, engine_for
 from flowkit.run.estimate import estimated
-from flowkit.run.folder import check_resumed
+from flowkit.run.folder import check_data, check_resumed
 from flowkit.run.info import info_of
 from flowkit.run.interruption import StoppedError
 from flowkit.run.options import RunOptions, read_options, resume_command
@@ -95,6 +95,7 @@ def prepared(engine: Engine, options: RunOptions) -> Plan:
     """Check all that the run needs, and open its folder. Raises BadInputError; nothing has been sent then."""
     if options.resume:
         check_resumed(options.resume)
+    check_data(options.data, options.folder)
     with errors_as_bad_input():
         engine.read(prompts_of(options))
         thresholds = parse_thresholds(options.fail_under, engine.names, engine.seen.scales)

@@ -46,6 +46,38 @@ def test_a_mistyped_folder_is_not_made(desk: Desk) -> None:
     assert not (desk.folder / "ouut").exists()
 
 
+def test_a_run_of_another_data_file_goes_on_only_where_that_is_named(desk: Desk) -> None:
+    (desk.folder / "data.jsonl").rename(desk.folder / "mine.jsonl")
+    assert desk.run_here("--data", "mine.jsonl")[0] == 0
+    (desk.folder / "data.jsonl").write_text('{"question": "Another?", "statements": {"short": "It is short."}}\n')
+    asked = len(desk.server.requests)
+    code, printed = desk.run_here("--resume", "out")
+    assert code == 2
+    assert "--resume out: that run is of 'mine.jsonl'; add --data and where the file is" in printed
+    assert desk.run_here("--resume", "out", "--data", "mine.jsonl")[0] == 0
+    assert len(desk.server.requests) == asked
+    assert desk.run_here("--resume", "out", "--data", "data.jsonl")[0] == 0
+
+
+@pytest.mark.parametrize("named", ["out/details.jsonl", "out/../out/journal.jsonl", "link.jsonl"])
+def test_what_a_run_writes_is_no_data_of_it(desk: Desk, named: str) -> None:
+    assert desk.run_here()[0] == 0
+    (desk.folder / "link.jsonl").symlink_to("out/details.jsonl")
+    before, asked = (desk.folder / "out/details.jsonl").read_bytes(), len(desk.server.requests)
+    code, printed = desk.run_here("--data", named)
+    assert (code, len(desk.server.requests)) == (2, asked)
+    assert f"{named}: is what the run in out writes; copy it, or name another --out" in printed
+    assert (desk.folder / "out/details.jsonl").read_bytes() == before
+    assert desk.run_here("--data", "out/details.jsonl", "--out", "again")[0] == 0
+
+
+@pytest.mark.parametrize("option", ["--out", "--resume", "--baseline", "--junit"])
+def test_an_empty_name_is_no_folder(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_options([option, ""])
+    assert f"{option}: expected a file or a folder, got an empty name" in capsys.readouterr().err
+
+
 def ended(desk: Desk, redirected: str, *arguments: str) -> tuple[int, str]:
     """Run the program with its output redirected by the shell; return its exit code and what it complained of."""
     command = [sys.executable, str(PROJECT / "batch.py"), "--quiet", *arguments]

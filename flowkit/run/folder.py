@@ -8,6 +8,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from flowkit.base.errors import BadInputError
+from flowkit.data.figures import read_figures
+
+WRITTEN = ("details.jsonl", "details", "journal.jsonl", "metrics.json", "report.html")
 
 
 def check_resumed(folder: Path) -> None:
@@ -16,6 +19,21 @@ def check_resumed(folder: Path) -> None:
         raise BadInputError(
             f"{folder}: expected the folder of a run, found nothing; correct --resume, or start a new run with --out"
         )
+
+
+def data_of(folder: Path) -> str | None:
+    """Return the name of the data file that a finished run was of; None where nothing says so."""
+    try:
+        run = read_figures(folder).run
+    except BadInputError:
+        return None
+    return run.data.file if run else None
+
+
+def check_data(data: str, folder: Path) -> None:
+    """Raise BadInputError where the data is what the run writes: its rows would be replaced while they are read."""
+    if os.path.realpath(data) in (os.path.realpath(folder / name) for name in WRITTEN):
+        raise BadInputError(f"{data}: is what the run in {folder} writes; copy it, or name another --out")
 
 
 def hold(folder: Path) -> FileLock:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from flowkit.base.text import shown
+from flowkit.run.folder import data_of
 from flowkit.scores.gate import MARGIN
 
 ENGINES = ("local", "promptflow", "ray")
@@ -34,6 +36,13 @@ def usd(text: str) -> float:
     return amount
 
 
+def path(text: str) -> Path:
+    """Read the name of a file or a folder for argparse."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a file or a folder, got an empty name; is a variable not set?")
+    return Path(text)
+
+
 def option(default: Any, help: str, kind: Callable[[str], Any] = str, **more: Any) -> Any:
     """Declare an option. kind: reads its text. more: for argparse's `add_argument`, which formats the help."""
     return field(default=default, metadata={"help": help.replace("%", "%%"), "type": kind, **more})
@@ -49,15 +58,15 @@ class RunOptions:
     data: str = option(
         "data.jsonl", "JSONL, CSV or TSV: question, chat_history, statements, reference, answer (data.jsonl)"
     )
-    checklist: Path | None = option(None, "JSON or YAML: statements for all lines", Path, metavar="FILE")
+    checklist: Path | None = option(None, "JSON or YAML: statements for all lines", path, metavar="FILE")
     by: str | None = option(None, "figures for each value of that column, too", metavar="COLUMN")
     answers_from: str | None = option(
         None, "judge the answers of that run: its folder, or a promptflow run's name", metavar="RUN"
     )
     only_answer: bool = option(False, "ask for answers alone, and no judge")
-    out: Path = option(Path("out"), "the folder for the rows and figures (out)", Path)
+    out: Path = option(Path("out"), "the folder for the rows and figures (out)", path)
     resume: Path | None = option(
-        None, "go on with the run in that folder: ask only for what is missing", Path, metavar="DIR"
+        None, "go on with the run in that folder: ask only for what is missing", path, metavar="DIR"
     )
     concurrency: int = option(16, "requests in flight (16)", at_least_one, metavar="N")
     engine: str = option("local", "promptflow: PFClient.run; ray: worker processes, on many machines (local)",
@@ -65,13 +74,13 @@ class RunOptions:
     address: str | None = option(None, "of a running Ray cluster, or auto; otherwise one is started", metavar="RAY")
     workers: int | None = option(None, "Ray's worker processes (one a CPU)", at_least_one, metavar="N")
     format: str = option("jsonl", "of the rows that Ray's workers write (jsonl)", choices=["jsonl", "parquet"])
-    chat_prompt: Path | None = option(None, "the prompt of the answers (chat.prompty)", Path, metavar="FILE")
-    judge_prompt: Path | None = option(None, "the prompt of the verdicts (eval_checklist.prompty)", Path,
+    chat_prompt: Path | None = option(None, "the prompt of the answers (chat.prompty)", path, metavar="FILE")
+    judge_prompt: Path | None = option(None, "the prompt of the verdicts (eval_checklist.prompty)", path,
                                        metavar="FILE")  # fmt: skip
     votes: int = option(1, "how often the judge is asked for each verdict; the median counts (1)", int,
                         choices=[1, 3, 5])  # fmt: skip
     labels: Path | None = option(None, "people's scores, saved from report.html: tell what people would have given",
-                                 Path, metavar="FILE")  # fmt: skip
+                                 path, metavar="FILE")  # fmt: skip
     estimate: bool = option(False, "print how many requests and tokens the run takes, and what it costs; send nothing")
     max_cost: float | None = option(None, "ask for nothing more once the run may cost that much", usd, metavar="USD")
     line_timeout: int = option(600, "seconds for one answer or one verdict (600)", at_least_one, metavar="S")
@@ -79,7 +88,7 @@ class RunOptions:
         "skip", "worst: a missing score counts as 1 (skip)", choices=["skip", "worst"]
     )
     fail_under: tuple[str, ...] = option((), "exit 1 if that average is below X", metavar="NAME=X")
-    baseline: Path | None = option(None, "compare with the run in that folder", Path, metavar="DIR")
+    baseline: Path | None = option(None, "compare with the run in that folder", path, metavar="DIR")
     no_worse_than_baseline: float | None = option(
         None,
         f"exit 1 if a statement is worse than there, 4 if a fall by {MARGIN} is not ruled out",
@@ -89,7 +98,7 @@ class RunOptions:
         metavar="MARGIN",
     )
     sure: bool = option(False, "hold --fail-under against the whole 95 % interval; exit 4 if it lies on both sides")
-    junit: Path | None = option(None, "write a JUnit report", Path, metavar="FILE")
+    junit: Path | None = option(None, "write a JUnit report", path, metavar="FILE")
     quiet: bool = option(False, "no progress bars")
 
     @property
@@ -108,8 +117,13 @@ def read_options(arguments: Sequence[str] | None) -> RunOptions:
             how["action"] = "store_true"
         elif each.default == ():
             how["action"] = "append"
-        parser.add_argument(_flag(each.name), default=None if each.default == () else each.default, **how)
+        unset = None if each.default == () or each.name == "data" else each.default
+        parser.add_argument(_flag(each.name), default=unset, **how)
     given: dict[str, Any] = vars(parser.parse_args(arguments))
+    if given["data"] is None:
+        given["data"] = RunOptions.data
+        if given["resume"] and (file := data_of(given["resume"])) and file != given["data"]:
+            parser.error(f"--resume {given['resume']}: that run is of {shown(file)}; add --data and where the file is")
     options = RunOptions(**{**given, "fail_under": tuple(given["fail_under"] or ())})
     margin = options.no_worse_than_baseline
     if margin is not None and not 0 < margin <= 4:
