@@ -18,7 +18,7 @@ from flow import ChatFlow
 from flowkit.base.errors import BadInputError
 from flowkit.base.files import told
 from flowkit.base.printing import speak_plainly
-from flowkit.base.program import end_quickly, open_output, stop_printing
+from flowkit.base.program import INTERRUPTED, end_quickly, open_output, stop_printing
 from flowkit.base.text import clean, visible
 from flowkit.data.figures import Figures, write_figures
 from flowkit.data.labels import Label, read_labels
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0: all well. 1: a threshold is missed. 2: bad arguments, configuration or input, nothing was sent. 3: some lines
     failed, or results could not be written or printed; the last line is the command that resumes. 4: nothing is missed,
-    but this many lines cannot tell. 70: a fault of ours.
+    but this many lines cannot tell. 70: a fault of ours. 130: interrupted before anything was sent, or twice.
     """
     options = read_options(arguments)
     open_output()
@@ -77,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except BadInputError as error:
         return complain(error, BAD_INPUT)
+    except KeyboardInterrupt:  # before anything was sent, or for the second time
+        return complain("interrupted", INTERRUPTED)
     except BrokenPipeError:  # what was to be written is written
         stop_printing()
         return ALL_WELL

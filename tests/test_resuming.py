@@ -99,6 +99,16 @@ def test_output_that_is_closed_is_no_failure(desk: Desk) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full", "2> >(exec true)"], ids=["closed", "full", "unread"])
+def test_what_is_told_beside_the_output_may_be_lost_and_the_run_is_not(desk: Desk, redirected: str) -> None:
+    assert desk.run_here()[0] == 0
+    asked = len(desk.server.requests)
+    assert ended(desk, redirected) == (0, "")  # a notice is told: an earlier run's answers are kept
+    assert len(desk.server.requests) == 2 * asked
+    assert list((desk.folder / "out").glob("journal.previous*"))
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_output_that_cannot_be_written_is_told_and_the_results_are_there(desk: Desk) -> None:
     complaint = "batch.py: the standard output: No space left on device; what is finished is in out\n"

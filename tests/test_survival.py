@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from flowkit.bridge.runs import FOLDER_PREFIX
+from flowkit.run.interruption import Interruption
 from tests.chat_server import Act, Answer, ChatServer, Hang, Reset, Status
 from tests.desk import KEY, PROJECT, STATEMENTS, Desk, healthy
 
@@ -42,6 +44,7 @@ def each_desk(request: pytest.FixtureRequest, desk: Desk) -> Desk:
     ("each_desk", "number"),
     [
         pytest.param("local", signal.SIGINT, id="local, ctrl-c"),
+        pytest.param("local", signal.SIGHUP, id="local, terminal closed"),
         pytest.param("local", signal.SIGKILL, id="local, killed"),
         pytest.param("promptflow", signal.SIGINT, marks=[*PROMPTFLOW, pytest.mark.long], id="promptflow, ctrl-c"),
         pytest.param("promptflow", signal.SIGKILL, marks=[*PROMPTFLOW, pytest.mark.long], id="promptflow, killed"),
@@ -59,7 +62,7 @@ def test_an_interrupted_run_is_completed_by_asking_only_for_what_is_missing(
     running.send_signal(number)
     sent_s = time.monotonic()
     printed, _ = running.communicate(timeout=60)
-    if number == signal.SIGINT:
+    if number != signal.SIGKILL:
         assert time.monotonic() - sent_s < 30  # it waits for no answer; a busy machine may take its time to write
         assert running.returncode in (3, 0)
         engine = "" if desk.engine == "local" else " --engine promptflow"
@@ -69,6 +72,27 @@ def test_an_interrupted_run_is_completed_by_asking_only_for_what_is_missing(
     desk.check_complete()
     desk.check_paid_once(at_once)
     assert set(desk.statuses()) <= {"Completed", "Failed"}
+
+
+def test_what_was_ignored_before_a_run_still_is() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with Interruption().on_signals():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_an_interruption_before_anything_is_sent_is_one_line(desk: Desk) -> None:
+    (desk.folder / "data.jsonl").unlink()
+    os.mkfifo(desk.folder / "data.jsonl")
+    running = desk.start("--quiet")
+    with (desk.folder / "data.jsonl").open("w"):  # opens as soon as the program reads
+        running.send_signal(signal.SIGINT)
+        printed, _ = running.communicate(timeout=60)
+    assert (running.returncode, printed, desk.server.requests) == (130, "batch.py: interrupted\n", [])
 
 
 def test_a_run_that_is_killed_ten_times_loses_nothing(desk: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -42,9 +43,38 @@ def exit_code_of(main: Callable[[], int | None], name: str) -> int:
 
 
 def open_output() -> None:
-    """Let what is printed be lost, and no error, where the output was closed before we began."""
+    """Let what is printed be lost, and no error, where the output was closed before we began.
+
+    So too with what is told beside it, on stderr, whatever becomes of that on the way: a run is worth more.
+    """
     if not sys.stdout:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - it stays open to the end
+    if not sys.stderr:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    elif type(sys.stderr) is io.TextIOWrapper:  # and nobody else's, such as a notebook's
+        sys.stderr = _Beside(
+            sys.stderr.buffer, sys.stderr.encoding, sys.stderr.errors, line_buffering=sys.stderr.line_buffering
+        )
+
+
+class _Beside(io.TextIOWrapper):
+    """What stands beside the output: lost from where it cannot be written, because a disk is full or nobody reads."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            return self._lose(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            self._lose("")
+
+    def _lose(self, text: str) -> int:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+        return len(text)
 
 
 def end_quickly() -> None:

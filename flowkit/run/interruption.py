@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TypeVar
 
 T = TypeVar("T")
+HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 class StoppedError(Exception):
@@ -58,17 +59,21 @@ class Interruption:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Let Ctrl-C (and a polite kill) stop the run; a second one ends the process as it always does."""
+        """Let Ctrl-C (a polite kill, a closed terminal) stop the run; a second one ends the process as it always does.
+
+        What was ignored before, as in the background or by nohup, still is. A closed terminal says so more than once.
+        """
 
         def stop(number: int, frame: FrameType | None) -> None:
             for each, handler in before.items():
-                signal.signal(each, handler)
+                signal.signal(each, signal.SIG_IGN if each == number == HANGUP else handler)
             self.request()
 
         if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
             yield
             return
-        before = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+        heard = [each for each in (signal.SIGINT, signal.SIGTERM, HANGUP) if each]
+        before = {each: signal.signal(each, stop) for each in heard if signal.getsignal(each) != signal.SIG_IGN}
         try:
             yield
         finally:

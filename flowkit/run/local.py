@@ -87,7 +87,8 @@ class LocalEngine:
         done = len(self.tasks) - len(missing)
         silent = self.options.quiet or None  # None: where nobody looks
         with tqdm(total=len(self.tasks), initial=done, desc="lines", unit="line", disable=silent) as bar:
-            asyncio.run(finish_all(self.worker, missing, self.options.concurrency, bar.update))
+            at_once = min(self.options.concurrency, len(missing))
+            asyncio.run(finish_all(self.worker, missing, at_once, bar.update))
 
     def close(self) -> None:
         """Close the journal and let go of the folder."""
