@@ -299,10 +299,34 @@ def test_a_reply_that_was_withheld_by_a_filter_is_not_asked_for_again(server: Ch
     assert (verdict["score"], verdict["read_by"], verdict["asks"]) == (None, "filtered", 1)
 
 
-def test_a_verdict_that_came_as_reasoning_is_read(server: ChatServer) -> None:
-    choice = {"message": {"content": None, "reasoning_content": FOUR}, "finish_reason": "stop"}
-    server.usual = Raw([json.dumps({"choices": [choice]}).encode()], kind="application/json")
+@pytest.mark.parametrize("said", [FOUR, f"```json\n{FOUR}\n```"], ids=["bare", "fenced"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("place", ["reasoning_content", "tool_calls"])
+def test_a_verdict_that_came_elsewhere_is_read(server: ChatServer, place: str, streamed: bool, said: str) -> None:
+    def message(text: str) -> dict[str, Any]:
+        calls = [{"index": 0, "function": {"name": "verdict", "arguments": text}}]
+        return {"content": None, place: text if place == "reasoning_content" else calls}
+
+    whole = {"choices": [{"message": message(said), "finish_reason": "stop"}]}
+    halves = [{"choices": [{"delta": message(half)}]} for half in (said[:9], said[9:])]
+    events = [f"data: {json.dumps(half)}\n\n".encode() for half in halves]
+    as_stream = Raw([*events, b"data: [DONE]\n\n"])
+    server.usual = lambda body: (
+        Raw([json.dumps(whole).encode()], kind="application/json")
+        if not streamed
+        else as_stream
+        if body["stream"]
+        else Status(400, "This model only supports streaming; set stream to true.")
+    )
     assert verdict_at(server)["score"] == 4
+
+
+@pytest.mark.parametrize("beside", [{"reasoning": f"Perhaps {FOUR}"}, {"tool_calls": [None, {"function": None}, 3]}])
+def test_a_thought_of_a_score_is_no_verdict(server: ChatServer, beside: dict[str, Any]) -> None:
+    reply = {"choices": [{"message": {"content": "", **beside}, "finish_reason": "stop"}]}
+    server.usual = Raw([json.dumps(reply).encode()], kind="application/json")
+    verdict = verdict_at(server)
+    assert (verdict["score"], verdict["explanation"]) == (None, "the reply is empty")
 
 
 @pytest.mark.parametrize("first", ["cut", "unreadable"])

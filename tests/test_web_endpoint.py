@@ -20,7 +20,7 @@ from tests import documents, programs
 from tests.chat_server import Answer, ChatServer, chat_server
 
 MOST_LINES = 15
-MANY, LARGE = 2_000, "word " * 4_000  # 40 MB, far more than the buffers of two connections
+MANY, LARGE = 4_000, "word " * 4_000  # 80 MB; the buffers of two connections may hold 33
 PIECES = ["It ", "is\n", "a ", "toolkit."]
 HISTORY = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hello to you."}]
 

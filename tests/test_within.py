@@ -91,6 +91,19 @@ def test_what_cannot_heal_is_asked_for_once(server: ChatServer, body: object, wh
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("nothing", [[], [b"\n\n \n"], [b": still here\n\n"], [b'data: {"choi']])
+def test_a_reply_of_nothing_is_asked_for_again(server: ChatServer, nothing: list[bytes]) -> None:
+    server.script = [Raw(nothing), Answer()]
+    assert "".join(read(model_at(server, max_retries=1))) == "Hello there."
+    server.script = [Raw(nothing, kind="application/json"), Answer()]
+    assert asyncio.run(complete_text(model_at(server, max_retries=1), QUESTION, {}))[0] == "Hello there."
+    assert len(server.requests) == 4
+    server.usual = Raw(nothing)
+    _, message = fail(model_at(server, max_retries=1), openai.APIConnectionError)
+    assert "the reply ended before the answer did" in message
+    assert len(server.requests) == 6
+
+
 def test_an_answer_that_has_begun_is_never_asked_for_again(server: ChatServer) -> None:
     server.usual = Answer(["Hello"], raw_after=f"data: {json.dumps(OPENROUTER)}\n\n")
     pieces, message = fail(model_at(server, max_retries=1, max_in_flight=8), openai.APIError)

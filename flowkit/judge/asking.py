@@ -18,7 +18,7 @@ from flowkit.data.records import Tokens, Verdict, plain
 from flowkit.data.usage import added, tokens_of
 from flowkit.judge.context import NOTHING_ELSE, Context
 from flowkit.judge.messages import Asked
-from flowkit.judge.reading import Reading, is_copied, median_of, parse, repeats_itself
+from flowkit.judge.reading import Reading, is_copied, median_of, parse, repeats_itself, said_elsewhere
 from flowkit.model.completion import complete_text
 from flowkit.model.configuration import Model
 from flowkit.prompt.history import Message
@@ -144,8 +144,8 @@ async def _ask(
 ) -> Reading:
     raw, reply = await complete_text(model, messages, parameters, parent)
     paid.append(await tokens_of(reply.usage, model.name, messages, raw))
-    if not raw.strip() and parse(reply.reasoning, scale).read_by == "json":
-        raw = reply.reasoning  # vLLM puts the JSON that it was asked for there
+    if not raw.strip():
+        raw = said_elsewhere(["".join(reply.arguments), "".join(reply.reasoning)]) or raw
     reading = parse(raw, scale)
     if reply.finish_reason == "length" and reading.read_by != "json":  # else only blanks were cut
         return Reading(None, REPEATING, "repeating", raw) if repeats_itself(raw) else Reading(None, CUT, "cut", raw)

@@ -23,6 +23,7 @@ _THOUGHT = re.compile(  # one tag, of the families of DeepSeek, Mistral and Kimi
 )
 _SCORE_IN_PROSE = re.compile(r"score\W{0,8}[:=]\W{0,8}(-?\d+(?:\.\d+)?)", re.IGNORECASE)
 _BESIDE = re.compile(r"(?:`+\w*)?[\[\]\s]*`*")  # a fence, a list: no prose
+_FENCE = re.compile(r"\A\s*```\w*\s|```\s*\Z")
 _LOOP = 200  # characters at the end of a reply; it repeats itself where they are one phrase, 4 times or more
 _PHRASE = range(8, 501)  # characters
 
@@ -78,6 +79,19 @@ def parse(raw: str, scale: Scale = FIVE) -> Reading:
         score, explanation, read_by = None, str(error), "unreadable"
     # An emoji cut in half ("\ud83d") is valid in JSON, but could not be written to a file.
     return Reading(score, explanation.encode("utf-8", "replace").decode(), read_by, raw)
+
+
+def said_elsewhere(texts: Iterable[str]) -> str | None:
+    """Return the first text that is an object with a score and nothing else; None where there is none.
+
+    LiteLLM calls a tool with the object that it was asked for, vLLM thinks it.
+    """
+    for text in texts:
+        bare = _FENCE.sub("", text)
+        with suppress(ValueError, RecursionError):
+            whole_object(bare, "score")
+            return bare
+    return None
 
 
 def median_of(readings: list[Reading], scale: Scale = FIVE) -> Vote:

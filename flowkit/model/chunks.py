@@ -13,8 +13,8 @@ import openai
 
 from flowkit.base.text import clean
 from flowkit.model.events import Event, EventReader
-from flowkit.model.reply import Reply, counts
-from flowkit.model.within import as_refused
+from flowkit.model.reply import Reply, counts, note_beside
+from flowkit.model.within import NothingCameError, as_refused
 from flowkit.model.words import has_words, is_error
 
 KEEP_ALIVE = ("", "ping", "keep-alive", "keepalive", "heartbeat")
@@ -75,7 +75,8 @@ class ReplyReader:
         if reason is None and self.done and not self.chunks:
             raise self._error("the service ended its stream without an answer")
         if reason is None and not self.done:
-            raise openai.APIConnectionError(message="the reply ended before the answer did", request=self._request)
+            kind = openai.APIConnectionError if self.chunks else NothingCameError
+            raise kind(message="the reply ended before the answer did", request=self._request)
         self._reply.finish_reason = reason or "stop"
         yield from self._begin()
         if self._half:
@@ -182,8 +183,8 @@ class ReplyReader:
         if whole and self.has_streamed:
             text = ""  # the last chunk repeats the answer
         self.has_streamed |= bool(text) and not whole
-        if whole and isinstance(thought := message.get("reasoning_content") or message.get("reasoning"), str):
-            self._reply.reasoning = clean(thought)
+        if not text and message:
+            note_beside(self._reply, message)
         if usage := choice.get("usage"):  # Moonshot's
             self._reply.usage = counts(usage)
         if not text and (refusal := message.get("refusal")):

@@ -27,7 +27,7 @@ from flowkit.model.reply import Reply
 from flowkit.model.spans import record_answer, request_span
 from flowkit.model.timing import Timing
 from flowkit.model.waits import again_after_s, may_ask_again
-from flowkit.model.within import was_within
+from flowkit.model.within import NothingCameError, was_within
 from flowkit.prompt.history import Message
 
 if sys.version_info >= (3, 11):
@@ -195,7 +195,8 @@ async def _send(
 ) -> T:
     """Post `request` and `read` the response; ask again without a parameter that the service refuses by name.
 
-    What it refuses for now at status 200 is asked for as often as openai's client asks for what has another status.
+    What it refuses for now at status 200 is asked for as often as openai's client asks for what has another status; so
+    is a reply of that status without anything in it.
 
     The response's own bytes are read: openai's response models take three times as long, and its reader of streams
     takes a keep-alive for a broken chunk. `chat.completions.create` would do the same, but promptflow replaces it by
@@ -215,8 +216,11 @@ async def _send(
         reply.format = refusals.format_of(sent)
         try:
             return await place.ask(post)
-        except openai.APIConnectionError:
-            raise
+        except openai.APIConnectionError as error:
+            if not isinstance(error, NothingCameError) or again >= model.service.max_retries:
+                raise
+            await asyncio.sleep(again_after_s(None, again))
+            again += 1
         except openai.APIError as error:
             if was_within(error) and again < model.service.max_retries and may_ask_again(error, patience_s):
                 await asyncio.sleep(again_after_s(error, again))

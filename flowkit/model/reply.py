@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from flowkit.base.json_text import JsonObject
+from flowkit.base.text import clean
 from flowkit.model.timing import Timing
 from flowkit.prompt.history import Message
 
@@ -18,7 +21,7 @@ class Reply:
     refused: whether the text is the service's refusal to answer and no answer. model: the one that answered, as the
         service names it; None where it does not say.
     id: the service's name of this answer. usage: tokens as the service counted them, empty where it does not say.
-    reasoning: what a whole reply says beside its text.
+    reasoning, arguments: what is said where no text is: thoughts, and what a tool should get that is called; in pieces.
     format: what the service was asked for, "json_schema" or "json_object" as far as it takes them; "" for plain text.
     messages: what was sent. dropped: how many messages of the history were not, the oldest.
     """
@@ -28,11 +31,23 @@ class Reply:
     model: str | None = None
     id: str | None = None
     usage: dict[str, int] | None = None
-    reasoning: str = ""
+    reasoning: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
     format: str = ""
     messages: list[Message] = field(default_factory=list)
     dropped: int = 0
     timing: Timing = field(default_factory=Timing)
+
+
+def note_beside(reply: Reply, message: JsonObject) -> None:
+    """Note what a message without a text says elsewhere."""
+    if isinstance(thought := message.get("reasoning_content") or message.get("reasoning"), str):
+        reply.reasoning.append(clean(thought))
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        with suppress(AttributeError):  # of what is no call
+            if isinstance(arguments := call.get("function").get("arguments"), str):
+                reply.arguments.append(clean(arguments))
 
 
 def counts(usage: object) -> dict[str, int]:

@@ -1,4 +1,7 @@
-"""A refusal that a service tells within a reply of status 200, as the error that its own status would have made."""
+"""A refusal that a service tells within a reply of status 200, as the error that its own status would have made.
+
+Or a reply of that status with nothing in it.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,10 @@ TOO_MANY = re.compile(r"rate.?limit|throttl|too.?many.?requests|resource.?exhaus
 OUT_OF_ORDER = re.compile(r"overloaded|unavailable|(server|internal).?error|gateway", re.IGNORECASE)
 # MiniMax's numbers, and Zhipu's from 1302 on.
 NUMBERS = {**dict.fromkeys((1002, 1039, 1041, 1302, 1303, 1305), 429), **dict.fromkeys((1001, 1024, 1033), 503)}
+
+
+class NothingCameError(openai.APIConnectionError):
+    """A response of status 200 that ended before anything was in it: asking again may help, and costs nothing twice."""
 
 
 def as_refused(error: openai.APIError) -> openai.APIError:
