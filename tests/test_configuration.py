@@ -422,6 +422,9 @@ def models(*names: str) -> dict[str, object]:
         ({"object": "chat.completion", "choices": []}, "gpt-4o-mini"),
         (["a"], "gpt-4o-mini"),
         ([{"id": "of-a-bare-list", "object": "model"}], "of-a-bare-list"),
+        ({"models": [{"name": "by-its-name", "model": "by-its-name"}]}, "by-its-name"),
+        (models("text-embedding-nomic-embed-text-v1.5", "qwen2.5-7b-instruct"), "qwen2.5-7b-instruct"),
+        (models("only-embeds"), "only-embeds"),
     ],
 )
 def test_the_only_model_of_a_server_is_taken_and_it_is_asked_once(

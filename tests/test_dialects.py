@@ -295,6 +295,31 @@ def test_an_error_without_choices_after_a_text_is_one_though_the_stream_ends_wel
     assert f"reports an error: {says}" in message
 
 
+def test_an_event_that_tells_of_a_server_s_work_is_passed_over(server: ChatServer) -> None:
+    told = {"type": "status", "message": "Searching the web"}
+    text, _ = complete(server, b"".join(stream(told, chunk("Hello"))))
+    assert text == "Hello"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {**chunk(), "usage": {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}},
+        {**chunk(), "x_groq": {"usage": {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}}},
+    ],
+    ids=["other names", "groq"],
+)
+def test_token_counts_are_found_under_other_names(server: ChatServer, end: dict[str, Any]) -> None:
+    _, reply = complete(server, b"".join(stream(chunk("Hello"), end)))
+    assert reply.usage == {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+
+
+def test_how_an_answer_ended_may_be_told_in_gemini_s_way(server: ChatServer) -> None:
+    cut = {"choices": [{"delta": {"content": "Hello"}, "finish_reason": None, "finishReason": "MAX_TOKENS"}]}
+    text, reply = complete(server, b"".join(stream(cut)))
+    assert (text, reply.finish_reason) == ("Hello", "length")
+
+
 def test_a_success_without_choices_is_no_error(server: ChatServer) -> None:
     told = {"choices": None, "base_resp": {"status_code": 0, "status_msg": "success"}}
     text, _ = complete(server, b"".join(stream(chunk("Hello"), told)))
@@ -470,6 +495,7 @@ def test_a_whole_reply_that_takes_long_is_asked_for_as_a_stream_from_then_on(
     [
         Status(400, "This model only support stream mode, please enable the stream parameter"),
         Status(400, "parameter.enable_thinking must be set to false for non-streaming calls"),
+        Status(400, "Requests with max_tokens > 4096 must have stream=true"),
         Status(400, "enable thinking can not be support when `stream=False`."),
         Status(504, "504 Gateway Time-out"),
         Status(408, "Request Timeout"),
@@ -490,6 +516,7 @@ def test_who_gives_no_whole_reply_is_asked_for_a_stream(server: ChatServer, refu
         Status(400, "Your organization must be verified to stream this model.", "stream", "unsupported_value"),
         Status(400, "Unsupported value: 'stream' does not support true with this model."),
         Status(422, "Streaming is not supported for this model"),
+        Status(400, "litellm.BadRequestError: BedrockException - This model doesn't support streaming."),
     ],
     ids=lambda refusal: refusal.message[:24],
 )
@@ -562,6 +589,27 @@ def test_a_parameter_may_be_named_in_words_where_param_says_none(server: ChatSer
     server.usual = lambda body: refusal if "max_tokens" in body else Answer()
     assert asyncio.run(complete_text(model_at(server), QUESTION, {"max_tokens": 9}))[0] == "Hello there."
     assert server.requests[-1].body["max_completion_tokens"] == 9
+
+
+@pytest.mark.parametrize(
+    ("refusal", "name"),
+    [
+        (Status(400, "Penalty is not enabled for models/gemini-2.5-flash"), "frequency_penalty"),
+        (Status(500, "__init__() got an unexpected keyword argument 'top_p'"), "top_p"),
+    ],
+)
+def test_a_parameter_refused_in_other_words_is_left_out(server: ChatServer, refusal: Status, name: str) -> None:
+    server.usual = lambda body: refusal if name in body else Answer()
+    model = model_at(server, max_retries=0)
+    assert asyncio.run(complete_text(model, QUESTION, {name: 0.5}))[0] == "Hello there."
+
+
+def test_a_prompt_that_is_too_long_is_not_blamed_on_its_format(server: ChatServer) -> None:
+    words = "maximum context length is 8192 tokens, you sent 9000 (8950 in the messages, 50 in the response_format)."
+    server.usual = Status(400, words, "messages", "context_length_exceeded")
+    with pytest.raises(openai.BadRequestError, match="maximum context length"):
+        asyncio.run(complete_text(model_at(server), QUESTION, SCHEMA))
+    assert len(server.requests) == 1
 
 
 def test_a_temperature_of_0_that_is_refused_is_left_out(server: ChatServer) -> None:

@@ -70,6 +70,12 @@ def failed(status: int, body: Any, headers: dict[str, str] | None = None) -> ope
             }
         },
         {"error": {"code": "1308", "message": "Usage limit reached for 5 hour. Your limit will reset at 12:00"}},
+        {"error": {"code": "1310", "message": "Weekly/Monthly Limit Exhausted. Your limit will reset at 12:00"}},
+        {"error": {"type": "rate_limit_error", "message": "Number of tokens has exceeded your daily rate limit"}},
+        {"error": {"message": "Your account org-x request reached TPD rate limit, current: 15, limit: 15"}},
+        {"error": "You have reached the free monthly usage limit for hf-inference."},
+        {"errors": {"message": "You have exceeded today's quota for model m, please try again tomorrow"}},
+        {"error": {"code": "SetLimitExceeded", "type": "TooManyRequests", "message": "the service was paused"}},
     ],
 )
 def test_a_used_up_quota_is_known_by_its_words_in_every_form(body: Any) -> None:
@@ -109,6 +115,10 @@ def test_a_limit_that_heals_is_no_used_up_quota(body: Any) -> None:
         (400, {"code": "model_decommissioned", "message": "no longer supported"}, "the model is not there"),
         (400, [{"error": {"details": [{"reason": "API_KEY_INVALID"}], "message": "no"}}], "the key is refused"),
         (403, {"code": "insufficient_user_quota", "message": "no"}, "the quota is used up"),
+        (403, {"reason": "NOT_ENOUGH_BALANCE", "message": "not enough balance"}, "the quota is used up"),
+        (403, {"error": "Your newly created teams doesn't have any credits yet."}, "the quota is used up"),
+        (503, {"code": "model_not_found", "message": "no channel for this model"}, "the model is not there"),
+        (400, {"code": "1211", "message": "模型不存在"}, "the model is not there"),
         (403, b"<!DOCTYPE html><title>Attention Required!</title>", None),
         (403, {"message": "Your input was flagged by moderation"}, None),
         (400, {"message": "maximum context length exceeded"}, None),

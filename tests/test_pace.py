@@ -146,6 +146,25 @@ def test_a_model_that_is_still_loading_is_waited_for(server: ChatServer) -> None
     assert ask_all(model_at(server), 2) == ["Hello there."] * 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "overloaded", [Status(503, "The model is overloaded. Please try again later."), Status(529, "Overloaded")]
+)
+def test_a_service_that_is_overloaded_for_a_while_is_waited_for(server: ChatServer, overloaded: Status) -> None:
+    server.script = [overloaded] * 7  # more than the client's own tries
+    assert ask_all(model_at(server), 2) == ["Hello there."] * 2
+
+
+@pytest.mark.parametrize("used_up", ["You have exceeded today's quota", "余额不足"])
+def test_a_quota_that_is_used_up_is_not_asked_again_whatever_signs_are_in_its_words(
+    server: ChatServer, used_up: str
+) -> None:
+    server.usual = Status(429, used_up)
+    with pytest.raises(openai.RateLimitError):
+        ask_all(model_at(server), 1)
+    assert len(server.requests) == 1
+
+
 def test_elsewhere_the_client_s_own_tries_are_the_only_ones(server: ChatServer) -> None:
     server.usual = Status(429, "slow down", headers=[("retry-after-ms", "20")])
     with pytest.raises(openai.RateLimitError):

@@ -155,7 +155,7 @@ class ReplyReader:
             raise self._wrong("a chunk of the stream", "an object", frame)
         if is_error(frame):
             raise self._error("the service reports an error", frame)
-        if usage := frame.get("usage"):
+        if usage := frame.get("usage") or (frame.get("x_groq") or {}).get("usage"):
             self._reply.usage = counts(usage)
         if self._reply.model is None and isinstance(name := frame.get("model"), str):
             self._reply.model = clean(name) or None
@@ -189,7 +189,7 @@ class ReplyReader:
             self._reply.usage = counts(usage)
         if not text and (refusal := message.get("refusal")):
             text, self._reply.refused = self._text_of(refusal), True
-        reason = choice.get("finish_reason")
+        reason = choice.get("finish_reason") or choice.get("finishReason")  # Gemini's
         if isinstance(reason, str) and (reason := clean(reason).lower()) not in NO_REASON:
             plain = reason.partition(":")[0].replace("-", "_").removeprefix("image_")  # "content_filter: SAFETY"
             self._reply.finish_reason = CUT.get(plain, reason)

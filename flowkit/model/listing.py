@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from flowkit.model.route import certificates_for, proxy_for
 
 TIMEOUT_S = 5.0
 MOST_NAMED = 10
+NO_CHAT = re.compile(r"embed|rerank|whisper|\btts\b", re.IGNORECASE)  # LM Studio lists them beside the others
 
 
 @lru_cache(maxsize=16)
@@ -42,11 +44,14 @@ def _listed(base_url: str, api_key: str) -> list[str] | None:
     url = urlsplit(base_url)._replace(path=urlsplit(base_url).path.rstrip("/") + "/models").geturl()
     proxy, verify = proxy_for(base_url), certificates_for(base_url)
     try:
-        # Redirects are not followed: the key is for this address only.
+        # Redirects to others are not followed: the key is for this server only.
         with httpx2.Client(
             timeout=TIMEOUT_S, verify=verify, proxy=proxy.url if proxy else None, trust_env=False
         ) as client:
-            answer = client.get(url, headers={"authorization": f"Bearer {api_key}"})
+            headers = {"authorization": f"Bearer {api_key}"}
+            answer = client.get(url, headers=headers)
+            if answer.next_request and _same_server(answer.next_request.url, answer.url):
+                answer = client.get(answer.next_request.url, headers=headers)
         body: Any = answer.json() if answer.is_success else None
     except (httpx2.ConnectError, httpx2.ConnectTimeout):
         through = f" through the proxy of {proxy.variable}" if proxy else ""
@@ -61,10 +66,16 @@ def _names(body: Any) -> list[str] | None:
         body = {"data": body}
     if not isinstance(body, dict):
         return None
-    models = body.get("data")
+    models = body.get("data", body.get("models"))
     if models is None and body.get("object") == "list":  # Ollama without any model
         return []
     if not isinstance(models, list):
         return None
-    ids = [each.get("id") for each in models if isinstance(each, dict)]
-    return [each for each in ids if isinstance(each, str) and each] if ids or not models else None
+    ids = [each.get("id") or each.get("name") for each in models if isinstance(each, dict)]
+    names = [each for each in ids if isinstance(each, str) and each]
+    chat = [name for name in names if not NO_CHAT.search(name)]
+    return (chat or names) if ids or not models else None
+
+
+def _same_server(one: Any, other: Any) -> bool:
+    return bool((one.scheme, one.netloc) == (other.scheme, other.netloc))

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import openai
 
-from flowkit.model.errors import is_loading
+from flowkit.model.errors import is_loading, is_overloaded
 from flowkit.model.limits import Limits
 from flowkit.model.tries import Try
 from flowkit.model.waits import again_after_s, may_ask_again, retry_after_s
@@ -114,8 +114,8 @@ class Place:
     async def ask(self, post: Callable[[], Awaitable[Reply]]) -> Reply:
         """Return what `post` returns; on a 429 give the place back, wait for it again and call `post` once more.
 
-        So too where a server still loads its model. A 429 that no waiting can mend is raised: a used-up quota, a
-        Retry-After beyond the service's patience.
+        So too where a server still loads its model, or is overloaded. What no waiting can mend is raised: a used-up
+        quota, a Retry-After beyond the service's patience.
         Without a limit `post` is called once: the client's own retries are the only ones.
         """
         if self._limits is None:
@@ -148,10 +148,11 @@ class Place:
                 self._limits.ended(self._try)
                 wait_s = 0.0
             except openai.InternalServerError as error:
-                if not is_loading(error):
+                if not (is_loading(error) or (is_overloaded(error) and may_ask_again(error, self._pace.patience_s))):
                     raise
                 self._limits.ended(self._try)
-                wait_s = LOADING_S
+                wait_s = LOADING_S if is_loading(error) else again_after_s(error, refused)
+                refused += 1
             else:
                 self._limits.admitted(self._try, time.monotonic())
                 return reply

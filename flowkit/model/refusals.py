@@ -25,10 +25,13 @@ INSTEAD: dict[str, str | None] = {
     "frequency_penalty": None,
     "stream_options": None,
 }
+PENALTY = "_penalty"  # which Gemini calls by no other name
+
 REFUSAL = re.compile(
     r"unsupported|(not|n't) support|unknown|unrecogni[sz]ed|unexpected|not permitted|not allowed|forbidden"
     r"|cannot find field|not implemented|not a? ?valid (parameter|field|argument|property)|deprecated"
-    r"|invalid (parameter|field|argument)|strictly positive|only \S+ is (allowed|supported)|may only be|cannot both be",
+    r"|invalid (parameter|field|argument)|strictly positive|only \S+ is (allowed|supported)|may only be|cannot both be"
+    r"|not enabled",
     re.IGNORECASE,
 )
 SYSTEM = "the role system"  # Gemma's, Mistral's first and o1-mini's templates have none
@@ -40,7 +43,7 @@ SYSTEM_NAMED = re.compile(
 )
 STREAM = "a stream"  # OpenAI's newest models give it to verified organizations only
 STREAM_REFUSED = re.compile(
-    r"'?stream'? does not support true|stream(ing)? (is )?(not|un)[- ]?(yet )?supported|not support stream",
+    r"'?stream'? does not support true|stream(ing)? (is )?(not|un)[- ]?(yet )?supported|(not|n't) support stream",
     re.IGNORECASE,
 )
 # A response_format is refused by its type, in words that name either; None: left out.
@@ -52,10 +55,12 @@ FORMAT_NAMED = re.compile(
     r"|generation.?config|guided|grammar|constrained.decoding|output.?(format|config)",
     re.IGNORECASE,
 )
+TOO_LONG = re.compile(r"context[_ ]length|maximum context", re.IGNORECASE)
 NOT_ABOUT_A_FORMAT = (401, 402, 404, 408, 429)
 WHOLE = "a whole reply"  # the service says nothing for too long unless it is asked for a stream, or refuses at once
 STREAM_ONLY = re.compile(  # DashScope, ModelScope, Codex
-    r"only supports? stream|non-streaming|stream=false|stream\W+(must|has to) be (set to )?true", re.IGNORECASE
+    r"only supports? stream|non-streaming|stream=false|stream\W+(must|has to) be (set to )?true|must have stream=true",
+    re.IGNORECASE,
 )
 TOO_LONG_FOR_A_WHOLE = (408, 504, 524)
 
@@ -115,9 +120,10 @@ def learn(refused: set[str], model: Model, sent: JsonObject, error: openai.APIEr
     found = list[str]()
     # A 404 may name the model "json_object"; OpenRouter's says that no endpoint supports the format.
     may_be_format = status not in NOT_ABOUT_A_FORMAT or (status == 404 and "support" in words)
+    may_be_format &= not TOO_LONG.search(f"{error.code} {words}")  # OpenAI's names how long the format is
     if format_of(sent) in FORMATS and may_be_format and FORMAT_NAMED.search(f"{error.param} {words}"):
         found = [format_of(sent)]
-    elif status in (400, 422) and REFUSAL.search(f"{error.code} {words}"):
+    elif (status in (400, 422) or "unexpected keyword" in words) and REFUSAL.search(f"{error.code} {words}"):
         found = [
             name for name in INSTEAD if name in sent and INSTEAD[name] not in refused and _names(error, words, name)
         ]
@@ -134,7 +140,8 @@ def learn(refused: set[str], model: Model, sent: JsonObject, error: openai.APIEr
 def _names(error: openai.APIError, words: str, parameter: str) -> bool:
     """Say whether the error names the parameter, in Python's way or, as Grok does, in JavaScript's."""
     named = words if error.param in (None, "", "None", "null") else str(error.param)  # LiteLLM writes "None"
-    return bool(re.search(rf"\b{parameter.replace('_', '_?')}\b", named, re.IGNORECASE))
+    names = parameter.replace("_", "_?") + (f"|{PENALTY[1:]}" if parameter.endswith(PENALTY) else "")
+    return bool(re.search(rf"\b({names})\b", named, re.IGNORECASE))
 
 
 def wants_a_stream(error: openai.APIStatusError, model: Model) -> bool:

@@ -10,6 +10,9 @@ from flowkit.base.text import clean
 from flowkit.model.timing import Timing
 from flowkit.prompt.history import Message
 
+# What most services call it, and what some do.
+COUNTS = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
+
 
 @dataclass
 class Reply:
@@ -52,5 +55,7 @@ def note_beside(reply: Reply, message: JsonObject) -> None:
 
 def counts(usage: object) -> dict[str, int]:
     """Return the token counts that a service sent."""
-    names = ("prompt_tokens", "completion_tokens", "total_tokens")
-    return {name: usage[name] for name in names if isinstance(usage, dict) and isinstance(usage.get(name), int)}
+    if not isinstance(usage, dict):
+        return {}
+    found = {name: usage.get(name, usage.get(other)) for name, other in COUNTS.items()}
+    return {name: count for name, count in found.items() if isinstance(count, int)}

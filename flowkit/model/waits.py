@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 import httpx2
 import openai
 
-from flowkit.model.errors import body_of, is_too_large, is_used_up
+from flowkit.model.errors import body_of, is_too_large, is_used_up, text_of
 
 # "retryDelay": "36.6s" (Gemini), "try again in 1m26.4s", "in 20ms" (OpenAI, Groq), "retry after 6 seconds" (Azure).
 A_TIME = r"(\d+(?:\.\d+)?) ?(ms|s|m|h)(?:ec(?:ond)?s?|in(?:ute)?s?|ours?)?(?![a-z])"
@@ -48,7 +48,7 @@ def told_in_words_s(body: bytes) -> float | None:
 
 def may_ask_again(error: openai.APIStatusError, patience_s: float) -> bool:
     """Say whether waiting can help: not for a used-up quota or too large a request, nor longer than `patience_s`."""
-    told = f"{error.code or ''} {error.message} {body_of(error)!r}"
+    told = f"{error.code or ''} {error.message} {text_of(body_of(error))}"
     if is_used_up(told) or is_too_large(told):
         return False
     wait_s = retry_after_s(error.response)

@@ -22,6 +22,7 @@ NAMES_OF_ERRORS = (
     *("base_resp", "x_groq"),
 )
 NAMES = (*NAMES_OF_ERRORS, "error_description", "faultstring", "status_msg", "title", "reason", "metadata", "raw")
+NO_ERRORS = ("status", "ping", "progress")  # events of servers that tell of their work
 NO_WORDS = ("", "success", "ok")
 LAST_RESORT = ("code", "type", "status")  # an error that has no words has at least a name
 PAGE = re.compile(r"\s*<(!doctype html|html|head|body|title|h1|center|!--)", re.IGNORECASE)
@@ -51,7 +52,8 @@ def is_error(frame: dict[str, object]) -> bool:
 
 def has_words(frame: dict[str, object]) -> bool:
     """Say whether there are words where services put those of an error."""
-    return _words(frame, names=NAMES_OF_ERRORS, or_code=False).lower() not in NO_WORDS
+    told = "" if frame.get("type") in NO_ERRORS else _words(frame, names=NAMES_OF_ERRORS, or_code=False)
+    return told.lower() not in NO_WORDS
 
 
 def without_secrets(text: str, service: Service) -> str:
