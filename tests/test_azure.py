@@ -70,8 +70,9 @@ def test_an_evaluator_gives_flat_numbers_and_the_flows_own_figures(server: ChatS
     assert columns[1]["missing_right"] == 1
     names = dict.fromkeys(name for each in columns for name in each)
     as_table = [{name: each.get(name, math.nan) for name in names} for each in columns]  # as a data frame has them
+    with_none = [{name: each.get(name) for name in names} for each in columns]  # as a row that failed
     figures = flow.__aggregate__([flow(**line) for line in LINES])  # type: ignore[arg-type]
-    assert evaluator.__aggregate__(as_table) == figures
+    assert evaluator.__aggregate__(as_table) == evaluator.__aggregate__(with_none) == figures
     assert (figures["average_short"], figures["scored_right"], figures["unscored_right"]) == (11 / 3, 1, 1)
 
 

@@ -94,7 +94,9 @@ def test_a_value_that_is_no_score_is_unscored(score: object) -> None:
     assert Tally.of([score]) == Tally(unscored=1)
 
 
-@pytest.mark.parametrize("score", [4.0, np.int64(4), np.uint8(4), np.float64(4), "4", " 4\n", np.str_("4")], ids=repr)
+@pytest.mark.parametrize(
+    "score", [4.0, np.int64(4), np.uint8(4), np.float64(4), np.float32(4), "4", " 4\n", np.str_("4")], ids=repr
+)
 def test_a_score_in_the_types_of_tables_and_as_the_tutorials_judge_writes_it_counts(score: object) -> None:
     assert Tally.of([score]) == Tally.of([4])
 

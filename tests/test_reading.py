@@ -89,6 +89,19 @@ REPLIES = [
     ('<think></think>{"score": 4}', 4, "json"),
     ('<think>{"score": 1}</think>{"score": 4}', 4, "json"),
     ('<Thinking>{"</Thinking> {"score": 4}', 4, "json"),
+    ('{"explanation": "ok" "score": 4}', 4, "lenient"),
+    ('{"explanation"\uff1a"ok"\uff0c"score"\uff1a4}', 4, "lenient"),
+    ('{\u200b"explanation": "ok",\u200b "score": 4}', 4, "lenient"),
+    ('{"explanation": "ok", "score": 4.}', 4, "lenient"),
+    ('{\\n  "explanation": "ok",\\n  "score": 4\\n}', 4, "lenient"),
+    ('{\\"explanation\\": \\"ok\\", \\"score\\": 4}', 4, "json"),
+    ("{&quot;explanation&quot;: &quot;ok&quot;, &quot;score&quot;: 4}", 4, "json"),
+    ('The code `if (x > 0) {` lacks its end.\n{"explanation": "ok", "score": 4}', 4, "lenient"),
+    ('{"explanation": "ok", "score": 4}\n\nConfidence score: 0.95', 4, "lenient"),
+    # The text ends inside the judge's object, whatever it has quoted.
+    ('{"explanation": "It says { {"score": 5}', None, "unreadable"),
+    ('{ "explanation": it says {"score": 5}', None, "unreadable"),
+    ("{ " * 20 + '{"score": 5}', None, "unreadable"),
     ('<reasoning>{1</reasoning>```json\n{"score": 4}\n```', 4, "lenient"),
     ('[THINK]{1[/THINK]{"score": 4}', 4, "json"),
     ('Well. <think>{1</think> So: {"score": 4}', 4, "lenient"),
@@ -361,6 +374,12 @@ def test_latex_that_is_not_escaped_is_read_as_written_in_whatever_stands_around(
     reply = re.sub(r'"([^"]*)"', lambda match: f"{opening}{match[1]}{closing}", reply)
     reading = parse(DECORATIONS[decoration](reply))
     assert (reading.score, reading.explanation) == (score, said)
+
+
+def test_the_only_other_text_is_the_explanation_whatever_it_is_called() -> None:
+    assert parse('{"reason": "It is short.", "score": 4}').explanation == "It is short."
+    assert parse('{"reason": "It is short.", "of": "the answer", "score": 4}').explanation == ""
+    assert parse('{"score": "4"}').explanation == ""
 
 
 @given(st.sampled_from(["think", "Thinking", "reasoning", "thought"]), texts, st.integers(1, 5))

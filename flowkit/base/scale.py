@@ -8,9 +8,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Real
 
 _INTEGER = re.compile(r"([0-9]{1,9})(\.0+)?")  # as judges write it: 4 or 4.0
+
+
+# What judges write for true and false; not 1 and 0: 1 may be meant as the lowest of 1 to 5.
+AS_WORDS = {"pass": 1, "yes": 1, "fail": 0, "no": 0}
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Scale:
         """Return the score that the judge means by `value`, whose numbers are text (4, 4.0, "4"); None for no score."""
         if self.words:
             text = json.dumps(value) if isinstance(value, bool) else value
-            return dict(self.words).get(text.strip().lower()) if isinstance(text, str) else None
+            return {**AS_WORDS, **dict(self.words)}.get(text.strip().lower()) if isinstance(text, str) else None
         number = _INTEGER.fullmatch(value.strip()) if isinstance(value, str) else None
         return int(number[1]) if number and int(number[1]) in self.scores else None
 
@@ -63,8 +67,8 @@ class Scale:
         """
         if isinstance(value, str):
             return next((score for score in self.scores if value.strip() == str(score)), None)
-        if isinstance(value, (Integral, float)) and not isinstance(value, bool) and value in self.scores:
-            return int(value)
+        if isinstance(value, Real) and not isinstance(value, bool) and value in self.scores:
+            return int(float(value))
         return None
 
     def share(self, score: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 SCORE, MISSING = "score_", "missing_"
 
@@ -30,17 +30,17 @@ class Evaluator:
             columns[MISSING + name] = int(score is None)
         return columns
 
-    def __aggregate__(self, lines: Iterable[Mapping[str, float]]) -> dict[str, float]:
-        """Return the flow's own figures. lines: what each call returned; NaN where a line lacks a statement."""
+    def __aggregate__(self, lines: Iterable[Mapping[str, float | None]]) -> dict[str, float]:
+        """Return the flow's own figures. lines: what each call returned; NaN or None where a line lacks a statement."""
         figures: dict[str, float] = self._flow.__aggregate__([_verdicts(line) for line in lines])
         return figures
 
 
-def _verdicts(line: Mapping[str, float]) -> dict[str, dict[str, int | None]]:
+def _verdicts(line: Mapping[str, float | None]) -> dict[str, dict[str, int | None]]:
     """Return what the flow returned for that line, as far as it counts."""
     given = {name.removeprefix(MISSING): value for name, value in line.items() if name.startswith(MISSING)}
     return {
-        name: {"score": None if missing else int(line[SCORE + name])}
+        name: {"score": None if missing else int(cast(float, line[SCORE + name]))}
         for name, missing in given.items()
-        if not math.isnan(missing)
+        if missing is not None and not math.isnan(missing)
     }

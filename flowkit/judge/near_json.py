@@ -1,7 +1,7 @@
 """From text to a JSON object: strict JSON, and what judges write for JSON.
 
-Read as meant: prose and fences around the object, comments, trailing commas, single and curly quotes, bare keys,
-Python's literals, line breaks and lone backslashes inside strings.
+Read as meant: prose and fences around the object, comments, trailing and missing commas, single and curly quotes, bare
+keys, literals of others, Chinese punctuation, blanks that nobody sees, line breaks and lone backslashes inside strings.
 """
 
 import json
@@ -13,7 +13,10 @@ from typing import Any
 from flowkit.base.json_text import JsonObject
 
 QUOTED = 100  # characters of a reply that a message may repeat
-_LITERALS = {"True": "true", "False": "false", "None": "null"}  # Python's
+_LITERALS = {"True": "true", "False": "false", "None": "null", "TRUE": "true", "FALSE": "false", "NULL": "null"}
+_SIGNS = str.maketrans({"\uff1a": ":", "\uff0c": ",", **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", "")})  # Chinese
+_BESIDE = re.compile(r"(?:\\[nrt])+|(?<=\d)\.(?=\Z)")  # outside strings: a line break in two signs, the point of "4."
+MOST_BRACES = 5  # that are prose; each costs another look at all that follows
 
 # JSON has a meaning for \n, \r and \t; before the rest of these names they are the backslash of a LaTeX command.
 # Left out are \ne, \ni and the like: a line may well begin with "e.g." or "i)".
@@ -30,6 +33,7 @@ _OPENING = "\"'“”„\u2018"  # quotes that a string may begin with
 _QUOTE = rf"[{_OPENING}\u2019]"
 _KEY = rf"{_QUOTE}?\w+{_QUOTE}?\s*:"  # no blanks inside the quotes: they would take time quadratic in their number
 # A curly quote ends a string only where JSON goes on after it: a text in curly quotes may have some of its own.
+_BEGUN = re.compile(rf"{{\s*(?:{_QUOTE}|\w+\s*(?::|\Z)|\Z)")  # an object, as far as it goes
 _GOES_ON = rf"\s*(?:[}}\]]|,\s*(?:[}}\]]|{_KEY}))"
 
 
@@ -51,7 +55,7 @@ _TOKEN = re.compile(
     | {_IN_DOUBLE}
     | {_IN_SINGLE}
     | //[^\n]* | \#[^\n]* | /\*.*?(?:\*/|\Z)
-    | [^\s{{}}\[\],:\#/{_OPENING}]+              # a number, a literal or an unquoted key
+    | [^\s{{}}\[\],:\uff1a\uff0c\#/{_OPENING}]+            # a number, a literal or an unquoted key
     | \S                                         # punctuation
     """,
     re.DOTALL | re.VERBOSE,
@@ -128,11 +132,19 @@ def _load_leniently(text: str, key: str) -> JsonObject:
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
-    """Return where the outermost {...} of the text begin and end; ValueError if the text ends inside one."""
-    spans, end = list[tuple[int, int]](), 0
+    """Return where the outermost {...} of the text begin and end; ValueError if the text ends inside one.
+
+    A brace that opens no key and is never closed is prose.
+    """
+    spans, end, prose = list[tuple[int, int]](), 0, 0
     while (start := text.find("{", end)) >= 0:
-        end = _end_of_object(text, start)
-        spans.append((start, end))
+        try:
+            end = _end_of_object(text, start)
+            spans.append((start, end))
+        except ValueError:
+            prose, end = prose + 1, start + 1
+            if _BEGUN.match(text, start) or prose > MOST_BRACES:
+                raise
     return spans
 
 
@@ -151,15 +163,27 @@ def _end_of_object(text: str, start: int) -> int:
 
 def _as_json(text: str) -> str:
     tokens: list[str] = []
-    for token in _TOKEN.findall(text):
-        if token.startswith(("#", "//", "/*")):
+    for written in _TOKEN.findall(text):
+        if written.startswith(("#", "//", "/*")):
+            continue
+        token = _with_latex(_double_quoted(written)) if written[0] in _OPENING else _plain(written)
+        if not token:
             continue
         if token in ("}", "]") and tokens[-1] == ",":
             tokens.pop()
-        elif token == ":" and tokens[-1].isidentifier():
-            tokens[-1] = f'"{tokens[-1]}"'
-        tokens.append(_with_latex(_double_quoted(token)) if token[0] in _OPENING else _LITERALS.get(token, token))
+        elif token == ":":
+            if tokens[-1].isidentifier():
+                tokens[-1] = f'"{tokens[-1]}"'
+            if tokens[-2:-1] not in (["{"], [","]):  # before a key
+                tokens.insert(-1, ",")
+        tokens.append(token)
     return " ".join(tokens)
+
+
+def _plain(token: str) -> str:
+    """Return what stands outside strings as JSON writes it."""
+    token = _BESIDE.sub("", token.translate(_SIGNS))
+    return _LITERALS.get(token, token)
 
 
 def _double_quoted(token: str) -> str:

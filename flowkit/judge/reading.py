@@ -1,5 +1,6 @@
 """What a judge's reply means: a score on the scale with its explanation, or why there is none."""
 
+import html
 import json
 import re
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ _THOUGHT = re.compile(  # one tag, of the families of DeepSeek, Mistral and Kimi
       | <\|channel\|>analysis<\|message\|> | <\|channel>thought | <\|START_THINKING\|> | <\|begin_of_thought\|> )""",
     re.MULTILINE | re.IGNORECASE | re.VERBOSE,
 )
-_SCORE_IN_PROSE = re.compile(r"score\W{0,8}[:=]\W{0,8}(-?\d+(?:\.\d+)?)", re.IGNORECASE)
+_SCORE_IN_PROSE = re.compile(r"(?<!confidence )score\W{0,8}[:=]\W{0,8}(-?\d+(?:\.\d+)?)", re.IGNORECASE)
 _BESIDE = re.compile(r"(?:`+\w*)?[\[\]\s]*`*")  # a fence, a list: no prose
 _FENCE = re.compile(r"\A\s*```\w*\s|```\s*\Z")
 _LOOP = 200  # characters at the end of a reply; it repeats itself where they are one phrase, 4 times or more
@@ -72,7 +73,7 @@ def parse(raw: str, scale: Scale = FIVE) -> Reading:
     """
     try:
         fields, read_by = _deciding_object(raw)
-        score, explanation = _score(fields["score"], scale), _text(fields.get("explanation") or "")
+        score, explanation = _score(fields["score"], scale), _explanation(fields)
     except RecursionError:
         score, explanation, read_by = None, "the JSON object is nested too deeply", "unreadable"
     except ValueError as error:
@@ -130,10 +131,19 @@ def _deciding_object(raw: str) -> tuple[JsonObject, str]:
         raise ValueError("the reply is empty")
     with suppress(ValueError, RecursionError):
         return whole_object(raw, "score"), "json"  # whatever its texts say: they may speak of <think>
-    said = _without_thoughts(raw)
+    said = _without_thoughts(_unescaped(raw))
     with suppress(ValueError, RecursionError):
         return whole_object(said, "score"), "json"
     return _last_word(said), "lenient"
+
+
+def _unescaped(raw: str) -> str:
+    """Return a reply as it was meant whose every quote is escaped, as in a string or on a page."""
+    if '"' not in raw and "&quot;" in raw:
+        return html.unescape(raw)
+    with suppress(ValueError):
+        return str(json.loads(f'"{raw}"', strict=False)) if '\\"' in raw else raw
+    return raw
 
 
 def _last_word(said: str) -> JsonObject:
@@ -197,6 +207,14 @@ def _score(value: Any, scale: Scale) -> int:
     if (score := scale.read(value)) is None:
         raise ValueError(f"score must be {scale.expected}, got {shortened(_text(value)) or 'nothing'}")
     return score
+
+
+def _explanation(fields: JsonObject) -> str:
+    """Return the explanation, or the only other text: some call it reason or justification."""
+    if explanation := fields.get("explanation"):
+        return _text(explanation)
+    texts = [value for name, value in fields.items() if name != "score" and isinstance(value, str)]
+    return texts[0] if len(texts) == 1 else ""
 
 
 def _text(value: Any) -> str:
