@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 code = run(engine, prepared(engine, options))
         sys.stdout.flush()  # here, where a reader that has left is no error
         return code
-    except BadInputError as error:
+    except (BadInputError, Warning) as error:  # a warning is raised where a person asks Python for it
         return complain(error, BAD_INPUT)
     except KeyboardInterrupt:  # before anything was sent, or for the second time
         return complain("interrupted", INTERRUPTED)
@@ -201,7 +201,10 @@ def write(plan: Plan, result: Result, figures: Figures, gate: Gate) -> tuple[Pat
     attempt(lambda: write_page(folder, result.rows, figures, plan.baseline, baseline_name))
     if (junit := options.junit) is not None:
         attempt(lambda: write_junit(junit, result.rows, gate, PurePath(options.data).name))
-    attempt(lambda: write_summary(figures, gate))
+    try:
+        write_summary(figures, gate)
+    except OSError as error:  # nothing is missing in the folder
+        complain(f"no summary for GitHub: {told(error)}", ALL_WELL)
     return folder / "report.html", unwritten
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 
 import batch
 from check_list import EvalFlow
+from flowkit.model import configuration
 from tests.chat_server import Act, Answer, ChatServer, Status
 from tests.conftest import new_home
 
@@ -254,6 +256,34 @@ def test_three_lines_that_fell_cannot_be_told_from_chance_and_never_pass(
     assert "gate cannot tell: 0 of 2 met" in printed
     assert 'skipped="2"' in (tmp_path / "junit.xml").read_text()
     assert (tmp_path / "summary.md").read_text().count("| cannot tell |") == 2
+
+
+def test_names_are_no_markdown_in_the_summary_on_github(
+    at_server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = r"a\|b ![x](https://evil.example/p.png) <b> @octocat `c` it_is"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    assert batch.main(["--data", written(tmp_path, [{"question": "Q?", "statements": {name: "It is short."}}])]) == 0
+    (row,) = [line for line in (tmp_path / "summary.md").read_text().splitlines() if "1 of 1" in line]
+    cells = row.split("|")
+    assert len(cells) == 6
+    assert not set(cells[1]) & set("\\![]()<>@`_")
+    assert html.unescape(cells[1]).strip() == name
+
+
+def test_a_summary_for_github_that_cannot_be_written_is_told_and_nothing_is_missing(
+    at_server: ChatServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "nowhere" / "summary.md"))  # as within a container
+    assert batch.main(["--data", written(tmp_path, ROWS)]) == 0
+    assert "no summary for GitHub: " in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_warning_that_was_made_an_error_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configuration._offline.cache_clear()
+    assert batch.main(["--data", written(tmp_path, ROWS)]) == 2
+    assert capsys.readouterr().err.startswith("batch.py: no model is configured: the answers come from the offline")
 
 
 def test_failed_lines_are_annotated_on_github(

@@ -183,6 +183,12 @@ def test_a_model_shows_no_key_and_pickles() -> None:
         ("OPENAI_API_KEY", '"sk-do-not-show', "OPENAI_API_KEY has quotes"),
         ("OPENAI_ORG_ID", "do not-show", "OPENAI_ORG_ID has a blank"),
         ("OPENAI_PROJECT_ID", "do\nnot-show", "OPENAI_PROJECT_ID has a blank or a line break"),
+        ("OPENAI_MODEL", "gpt-4o\u200b", r"the name of the model has a character that no name has, U\+200B ZERO WIDTH"),
+        (
+            "OPENAI_MODEL",
+            "\u201cgpt-4o\u201d",
+            r"the name of the model .* U\+201C LEFT DOUBLE QUOTATION MARK",
+        ),
         ("OPENAI_MODEL", "${M}", "the environment: OPENAI_MODEL refers to another variable"),
         ("OPENAI_BASE_URL", "localhost:11434/v1", "OPENAI_BASE_URL must be an address that begins with http"),
         ("OPENAI_BASE_URL", "sk-do-not-show", "OPENAI_BASE_URL must be an address"),
@@ -274,6 +280,15 @@ def test_dotenv_is_read_in_utf_8_and_with_a_byte_order_mark(tmp_path: Path, enco
     assert resolve() == Model("m", Service("http://127.0.0.1/v1", "no-key-needed"))
 
 
+def test_dotenv_may_be_a_virtual_environment_and_no_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / ".env").unlink()
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(ValueError, match="must be a file with lines NAME=value, and is an empty folder; remove it"):
+        resolve()
+    (tmp_path / ".env" / "pyvenv.cfg").touch()
+    assert resolve().name == offline_model.MODEL
+
+
 @pytest.mark.parametrize("raw", ["OPENAI_MODEL=m".encode("utf-16-le"), b"OPENAI_MODEL=caf\xe9", b"A=\0"])
 def test_dotenv_in_another_encoding_is_refused(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / ".env").write_bytes(raw)
@@ -285,6 +300,7 @@ def test_dotenv_in_another_encoding_is_refused(tmp_path: Path, raw: bytes) -> No
     ("text", "line"),
     [
         ("OPENAI_MODEL: m", 1),
+        ('$env:OPENAI_MODEL="m"', 1),
         ("OPENAI_MODEL:m", 1),
         ("\n# a comment\nOPENAI_MODEL='m'\n\nOPENAI_API_KEY sk-do-not-show\nA=1\n", 5),
         ('A=1\r\nOPENAI_API_KEY="sk-do-not-show\r\n', 2),

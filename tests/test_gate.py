@@ -76,6 +76,12 @@ def test_a_statement_of_any_name_can_have_a_threshold(name: str, hundredths: int
     assert parse_thresholds([f"{name}={hundredths / 100}"], [name]) == [Threshold(name, hundredths / 100)]
 
 
+def test_a_statement_is_found_however_its_accents_are_written() -> None:
+    composed, apart = "Qualit\u00e4t", "Qualita\u0308t"
+    assert parse_thresholds([f"{apart}=4"], [composed]) == [Threshold(composed, 4)]
+    assert parse_thresholds([f"{apart}=4"], [composed, apart]) == [Threshold(apart, 4)]
+
+
 @given(st.text())
 def test_any_other_text_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected|no statement") as raised:

@@ -85,6 +85,8 @@ def test_what_a_table_leaves_empty_is_left_out(tmp_path: Path) -> None:
         ("data.csv", "question\na,b\n", "data.csv line 2: has more cells than the first line names"),
         ("data.csv", "answer\na\n", "data.csv line 2: 'question' is missing; the line has 'answer'"),
         ("data.csv", 'question\n"a\n', 'end of data; a cell that begins with a quote (") must end with one'),
+        ("data.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "got a pointer of Git LFS; fetch"),
+        ("data.jsonl", '{"question": "A"}\r{"question": "B"}\r', "its lines end with CR: save it with line feeds"),
         # As in GLUE's and other files, which quote nothing.
         ("d.tsv", 'question\treference\n"Hamlet" is by whom?\tS\n', 'a cell that begins with a quote (") must end'),
         (
@@ -195,6 +197,13 @@ def test_nothing_in_a_table_is_none_but_for_a_question(tmp_path: Path, nothing: 
     assert said(read_lines(path))[-1] == ROWS[0]
     if nothing != " ":  # a row of blanks is none
         assert said(read_lines(path))[0] == {"question": nothing or "a", "chat_history": [], "statements": {}}
+
+
+def test_what_stands_where_files_were_joined_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text('{"question": "One?"}\n\ufeff{"question": "Two?"}\n\x1a')
+    assert [line.question for line in read_lines(tmp_path / "data.jsonl")] == ["One?", "Two?"]
+    (tmp_path / "data.csv").write_text("question\nOne?\n\x1a")
+    assert [line.question for line in read_lines(tmp_path / "data.csv")] == ["One?"]
 
 
 def test_rows_of_empty_cells_are_no_lines(tmp_path: Path) -> None:

@@ -71,6 +71,20 @@ def test_what_a_run_writes_is_no_data_of_it(desk: Desk, named: str) -> None:
     assert desk.run_here("--data", "out/details.jsonl", "--out", "again")[0] == 0
 
 
+@pytest.mark.parametrize("count", ["0", "-1", "1.5", "9" * 400, "1" + "0" * 9])
+def test_a_count_is_a_number_that_can_be_counted_to(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_options([f"--line-timeout={count}"])
+    assert "expected a whole number from 1 to 999999999, got" in capsys.readouterr().err
+
+
+def test_the_command_that_resumes_names_a_python_that_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert resume_command(RunOptions(), "batch.py").startswith(f"{sys.executable} batch.py ")
+    (tmp_path / "python3").touch(mode=0o755)
+    assert resume_command(RunOptions(), "batch.py").startswith("python3 batch.py ")
+
+
 @pytest.mark.parametrize("option", ["--out", "--resume", "--baseline", "--junit"])
 def test_an_empty_name_is_no_folder(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

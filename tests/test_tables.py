@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import zipfile
 from pathlib import Path
 
@@ -48,6 +50,9 @@ def packed(path: Path) -> bytes:
 def test_a_file_that_is_no_text_is_called_what_it_is(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"data.{suffix}"
     kinds = {
+        "a file packed by bzip2; unpack it with bunzip2": bz2.compress(b'{"question": "a"}'),
+        "a file packed by xz; unpack it with unxz": lzma.compress(b'{"question": "a"}'),
+        "a file packed by Zstandard; unpack it with unzstd": b"\x28\xb5\x2f\xfd\x04",
         "a file packed by gzip; unpack it with gunzip": gzip.compress(b'{"question": "a"}'),
         "a workbook of a spreadsheet, or another zip file; save it as CSV UTF-8": packed(tmp_path / "a.zip"),
         "a Parquet file; --engine ray reads it where its name ends in .parquet": b"PAR1\x15\x04\x15\x00PAR1",

@@ -25,10 +25,15 @@ from flowkit.prompt.prompty import Prompt
 T = TypeVar("T")
 EXAMPLE = '{"question": "What is Prompt flow?"}'
 READ = ("question", "chat_history", "statements", "reference", "answer")  # the columns that have a field of their own
+_BETWEEN = "\ufeff\x1a"  # where files were joined: a byte-order mark, the end of a file of DOS
 NO_TEXT = {  # what begins with these bytes
     b"\x1f\x8b": "a file packed by gzip; unpack it with gunzip",
     b"PK\x03\x04": "a workbook of a spreadsheet, or another zip file; save it as CSV UTF-8",
     b"\xd0\xcf\x11\xe0": "a workbook of a spreadsheet; save it as CSV UTF-8",
+    b"BZh": "a file packed by bzip2; unpack it with bunzip2",
+    b"\xfd7zXZ": "a file packed by xz; unpack it with unxz",
+    b"\x28\xb5\x2f\xfd": "a file packed by Zstandard; unpack it with unzstd",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file itself with git lfs pull",
     b"PAR1\x15": "a Parquet file; --engine ray reads it where its name ends in .parquet",
 }
 
@@ -101,7 +106,7 @@ def rows_in(name: str, file: BufferedReader) -> Iterator[tuple[int, str | JsonOb
 
     The text is UTF-8, or what the file's byte-order mark says.
     """
-    encoding = _encoding(name, file.peek(5))
+    encoding = _encoding(name, file.peek(32))
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in (".csv", ".tsv"):
         return rows_of_table(name, "\t" if suffix == ".tsv" else ",", file, encoding)
@@ -126,6 +131,8 @@ def _rows_of_jsonl(file: IO[bytes], encoding: str) -> Iterator[tuple[int, str]]:
     # Lines end with LF alone: JSON text may hold U+2028 and its like, at which Python would end them too.
     with io.TextIOWrapper(file, encoding=encoding, newline="\n") as lines:
         for number, text in enumerate(map(str.strip, lines), start=1):  # of a long line, only this copy is kept
+            if text[:1] in _BETWEEN or text[-1:] in _BETWEEN:
+                text = text.strip(_BETWEEN)
             if text:
                 yield number, text
 
@@ -140,6 +147,7 @@ def _object(text: str, example: str) -> JsonObject:
         raise
     except ValueError as error:
         hint = "; write the whole object on one line" if text == "{" else ""
+        hint = "; its lines end with CR: save it with line feeds" if "\r" in text else hint
         raise ValueError(f"{expected} text that is no JSON ({error}){hint}") from None
     if not isinstance(fields, dict):
         raise TypeError(f"{expected} {shown(fields)}")

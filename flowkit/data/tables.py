@@ -51,7 +51,7 @@ def rows_of_table(name: str, separator: str, file: IO[bytes], encoding: str) -> 
                     raise BadInputError(f"{name} line {number}: a cell seems to hold several rows; {_QUOTES}")
                 if any(cells[len(columns) :]):
                     raise BadInputError(f"{name} line {number}: has more cells than the first line names")
-                if any(map(str.strip, cells)):
+                if any(cell.strip().strip("\x1a") for cell in cells):  # DOS ends a file with that
                     yield number, {column: cell for column, cell in zip(columns, cells, strict=False) if cell}
         except csv.Error as error:
             hint = f"; {_QUOTES}" if re.search("expected after|end of data", str(error)) else ""
@@ -95,7 +95,7 @@ def _columns(where: str, header: list[str]) -> list[str]:
     columns = names[: max((place for place, column in enumerate(names, start=1) if column), default=0)]
     for place, column in enumerate(columns, start=1):
         if not column:
-            raise BadInputError(f"{where}: column {place} has no name; name it or remove it")
+            raise BadInputError(f"{where}: column {place} has no name; name it or remove it (pandas: index=False)")
         if column in columns[: place - 1]:
             raise BadInputError(f"{where}: two columns are called {shown(column)}; rename one of them")
     return columns

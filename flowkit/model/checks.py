@@ -17,6 +17,7 @@ WHOLE_PATHS = {
     **dict.fromkeys(("/api/chat", "/api/generate"), "/v1"),  # Ollama's own
 }
 DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)")
+QUOTES = "'\"`\u2018\u2019\u201c\u201d"
 THIS_MACHINE = ("localhost", "host.docker.internal", "host.containers.internal", "0.0.0.0")
 WHOLE = {"max_retries": 0, "max_in_flight": 1}  # the lowest value of each limit that is a count; the others are seconds
 
@@ -60,8 +61,16 @@ def check_key(name: str, key: str) -> None:
     if strange := re.search(r"[^!-~]", key):
         said = f"U+{ord(strange[0]):04X} {unicodedata.name(strange[0], '')}".rstrip()
         raise ValueError(f"{name} has a character that no key has, {said}, at position {strange.start() + 1}: {again}")
-    if key[0] in "'\"`" or key[-1] in "'\"`":
+    if key[0] in QUOTES or key[-1] in QUOTES:
         raise ValueError(f"{name} has quotes around it: {again}")
+
+
+def check_model(name: str) -> None:
+    """Raise ValueError for a model's name with characters that nobody sees, or in quotes, as copied from a page."""
+    strange = next((each for each in name if unicodedata.category(each) in ("Cc", "Cf")), "")
+    if name and (strange or name[0] in QUOTES or name[-1] in QUOTES):
+        said = f"U+{ord(strange or name[0]):04X} {unicodedata.name(strange or name[0], '')}".rstrip()
+        raise ValueError(f"the name of the model has a character that no name has, {said}: write it anew")
 
 
 def checked_limit(name: str, limit: str, value: Any) -> float | int:

@@ -113,7 +113,8 @@ def _build(service: Service) -> AsyncOpenAI:
         if is_ours or (wait_s is not None and wait_s > service.give_up_after_s):
             response.headers["x-should-retry"] = "false"  # the client's own switch
 
-    url = urlsplit(service.base_url or OPENAI)  # without one openai's client would read OPENAI_BASE_URL itself
+    # Without an address openai's client would read OPENAI_BASE_URL itself.
+    url = urlsplit((service.base_url or OPENAI).rstrip("/"))
     proxy = proxy_for(url.geturl())
     http_client = DefaultAioHttpClient(
         verify=certificates_for(url.geturl()),
@@ -130,7 +131,7 @@ def _build(service: Service) -> AsyncOpenAI:
         "http_client": http_client,
     }
     if service.api_version:
-        return AsyncAzureOpenAI(azure_endpoint=service.base_url or "", api_version=service.api_version, **how)
+        return AsyncAzureOpenAI(azure_endpoint=url.geturl(), api_version=service.api_version, **how)
     query = dict(parse_qsl(url.query, keep_blank_values=True))
     return AsyncOpenAI(base_url=url._replace(query="", fragment="").geturl(), default_query=query, **how)
 

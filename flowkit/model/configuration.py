@@ -14,6 +14,7 @@ from flowkit.model.checks import (
     check_azure_endpoint,
     check_base_url,
     check_key,
+    check_model,
     is_this_machine,
     shown,
     without_chat_path,
@@ -91,9 +92,12 @@ def resolve(
         return model_config
     variables, default = read_variables(), default or {}
     if model_config is not None:
-        return _from_fields(expanded(fields_of(model_config), variables), variables, connection, default)
-    name = value_of(variables, "JUDGE_MODEL") if judge else None
-    return _from_variables(variables, name, default) or _offline()
+        model = _from_fields(expanded(fields_of(model_config), variables), variables, connection, default)
+    else:
+        name = value_of(variables, "JUDGE_MODEL") if judge else None
+        model = _from_variables(variables, name, default) or _offline()
+    check_model(model.name)
+    return model
 
 
 def is_offline(model: Model) -> bool:

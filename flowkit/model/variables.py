@@ -20,10 +20,11 @@ log = getLogger(__name__)
 def read_variables() -> ChainMap[str, str]:
     """Return the environment's variables, in front of those of `.env`: the environment wins, and blanks are unset.
 
-    `.env` is the working directory's, else the project's; folders above are not searched. Quotes around a value of the
+    `.env` is the working directory's, else the project's; folders above are not searched, and one that is a folder
+    itself is a virtual environment. Quotes around a value of the
     environment are taken off: `docker run --env-file` leaves them there.
-    Raises ValueError for a file that is not UTF-8 text (UTF-16 is read where a byte-order mark says so), and for a line
-    of it that is no NAME=value.
+    Raises ValueError for a file that is not UTF-8 text (UTF-16 is read where a byte-order mark says so), for a line of
+    it that is no NAME=value, and for an empty folder: Docker makes one where there is no file of that name.
     """
     environment = {name: _unquoted(value.strip()) for name, value in os.environ.items()}
     in_file = {name: value for name, value in _read_dotenv(dotenv_path()).items() if environment.get(name) != ""}
@@ -33,6 +34,8 @@ def read_variables() -> ChainMap[str, str]:
 def dotenv_path() -> Path:
     """Return where `.env` is read from; it need not exist."""
     local = Path.cwd() / ".env"
+    if local.is_dir() and not any(local.iterdir()):
+        raise ValueError(f"{local} must be a file with lines NAME=value, and is an empty folder; remove it")
     return local if local.is_file() or local.is_fifo() else PROJECT / ".env"
 
 
@@ -92,7 +95,7 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     values: dict[str, str] = {}
     for each in parse_stream(io.StringIO(text)):
         name, value, (line, number) = each.key or "", (each.value or "").strip(), each.original
-        if each.error or (":" in name and each.value is None):
+        if each.error or (":" in name and each.value is None) or name.startswith("$"):  # PowerShell's
             number += line[: len(line) - len(line.lstrip())].count("\n")  # blank lines belong to the next one
             raise ValueError(f"{path} line {number} must be NAME=value, and a quote that is opened must be closed")
         values[name] = value

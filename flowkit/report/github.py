@@ -64,7 +64,8 @@ def _interval(ends: tuple[float, float] | None) -> str:
 
 
 def _cell(text: str) -> str:
-    return in_one_line(text, SHOWN).replace("|", "\\|").replace("<", "&lt;")
+    """Return `text` so that no part of it is Markdown: no image, no link, no end of the cell."""
+    return re.sub(r"[^\w\s.,:;%=+-]", lambda sign: f"&#{ord(sign[0])};", in_one_line(text, SHOWN)).replace("_", "&#95;")
 
 
 def _escaped(text: str) -> str:

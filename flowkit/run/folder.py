@@ -52,4 +52,6 @@ def hold(folder: Path) -> FileLock:
         raise BadInputError(
             f"{folder}: another run is writing there; wait for its end, or name another --out"
         ) from None
+    except OSError as error:
+        raise BadInputError(f"{folder}: no file can be locked there ({error.strerror}); name another --out") from None
     return lock

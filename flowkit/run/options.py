@@ -6,6 +6,8 @@ import argparse
 import math
 import os
 import shlex
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -20,8 +22,8 @@ ENGINES = ("local", "promptflow", "ray")
 
 def at_least_one(text: str) -> int:
     """Read a count for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    if not text.isdecimal() or not 1 <= int(text[:12]) < 10**9:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 999999999, got {text[:20]!r}")
     return int(text)
 
 
@@ -144,7 +146,8 @@ def resume_command(options: RunOptions, program: str, encoding: str = "utf-8") -
 
     encoding: of where it is printed; a word that it does not have is written with bash's escapes.
     """
-    words = ["python", program] if program.endswith(".py") else [program]  # else an installed command
+    python = next(filter(shutil.which, ("python", "python3")), sys.executable)
+    words = [python, program] if program.endswith(".py") else [program]  # else an installed command
     given = [("data", options.data), ("resume", options.folder), ("concurrency", options.concurrency)]
     for each in fields(options):
         value = getattr(options, each.name)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
+from unicodedata import normalize
 
 from flowkit.base.scale import FIVE, Scale, scale_named
 from flowkit.base.text import shown
@@ -110,6 +111,8 @@ def _parse(text: str, known: Collection[str], scales: Mapping[str, Scale]) -> Th
     name, equals, number = text.rpartition("=")
     if not equals:
         raise ValueError(f"expected NAME=X such as correctness=4, got {shown(text)}")
+    if name not in known:  # macOS writes a letter and its accent apart
+        name = next((each for each in known if normalize("NFC", each) == normalize("NFC", name)), name)
     if name not in known:
         raise ValueError(f"no statement is called {shown(name)}; known are {', '.join(map(shown, known)) or 'none'}")
     scale = scales.get(name, FIVE)
