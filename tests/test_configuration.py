@@ -13,7 +13,7 @@ import pytest
 import offline_model
 from flowkit.model.completion import complete_text
 from flowkit.model.configuration import Model, OfflineModelWarning, Service, resolve
-from flowkit.model.variables import warn_once
+from flowkit.model.variables import read_variables, warn_once
 from tests.chat_server import ChatServer
 from tests.programs import free_port
 
@@ -201,6 +201,24 @@ def test_a_model_shows_no_key_and_pickles() -> None:
             "before /responses: write https://h/v1$",
         ),
         ("OPENAI_BASE_URL", "https://me:do-not-show@h/v1", "must have no user and no password, .* write https://h/v1,"),
+        ("OPENAI_BASE_URL", "https://r.openai.azure.com/", "write https://r.openai.azure.com/openai/v1$"),
+        ("OPENAI_BASE_URL", "https://r.openai.azure.com/openai", "write https://r.openai.azure.com/openai/v1$"),
+        (
+            "OPENAI_BASE_URL",
+            "https://r.services.ai.azure.com/api/projects/p",
+            "write https://r.services.ai.azure.com/openai/v1$",
+        ),
+        (
+            "OPENAI_BASE_URL",
+            "https://generativelanguage.googleapis.com/v1beta",
+            "write https://generativelanguage.googleapis.com/v1beta/openai$",
+        ),
+        (
+            "OPENAI_BASE_URL",
+            "https://h.databricks.net/serving-endpoints/m/invocations",
+            "write https://h.databricks.net/serving-endpoints$",
+        ),
+        ("OPENAI_BASE_URL", "http://127.0.0.1:11434/api", "write http://127.0.0.1:11434/v1$"),
         ("OPENAI_BASE_URL", "https://h/v1/embeddings", "before /embeddings: write https://h/v1$"),
         ("OPENAI_BASE_URL", "https://api.anthropic.com/v1/messages", "write https://api.anthropic.com/v1$"),
         ("OPENAI_BASE_URL", "http://localhost:11434/api/chat", "before /api/chat: write http://localhost:11434/v1$"),
@@ -284,9 +302,9 @@ def test_dotenv_may_be_a_virtual_environment_and_no_empty_folder(tmp_path: Path)
     (tmp_path / ".env").unlink()
     (tmp_path / ".env").mkdir()
     with pytest.raises(ValueError, match="must be a file with lines NAME=value, and is an empty folder; remove it"):
-        resolve()
+        read_variables()
     (tmp_path / ".env" / "pyvenv.cfg").touch()
-    assert resolve().name == offline_model.MODEL
+    assert read_variables().maps[1] == {}
 
 
 @pytest.mark.parametrize("raw", ["OPENAI_MODEL=m".encode("utf-16-le"), b"OPENAI_MODEL=caf\xe9", b"A=\0"])

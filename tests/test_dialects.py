@@ -382,13 +382,20 @@ def test_a_refusal_repeats_the_services_words_with_model_and_address(
     assert f"(m at {server.base_url})" in message
 
 
-def test_a_404_at_an_address_without_a_path_asks_for_it(server: ChatServer) -> None:
-    server.usual = Raw([b"404 page not found"], code=404, kind="text/plain")
-    assert "need /v1" not in fail(model_at(server), openai.NotFoundError)[1]
+@pytest.mark.parametrize(
+    "act",
+    [
+        Raw([b"404 page not found"], code=404, kind="text/plain"),
+        Raw([b"<title>405 Not Allowed</title>"], code=405, kind="text/html"),  # nginx
+        Raw([b"<!doctype html><title>New API</title>"], kind="text/html"),
+    ],
+    ids=["404", "405", "a page"],
+)
+def test_an_address_without_a_path_at_which_no_service_is_asks_for_it(server: ChatServer, act: Raw) -> None:
+    server.usual = act
+    assert "need /v1" not in fail(model_at(server), openai.APIError)[1]
     bare = Model("m", Service(server.base_url.removesuffix("/v1"), KEY))
-    assert (
-        f"(m at {bare.service.base_url}; does the address need /v1 at its end?)" in fail(bare, openai.NotFoundError)[1]
-    )
+    assert f"(m at {bare.service.base_url}; does the address need /v1 at its end?)" in fail(bare, openai.APIError)[1]
 
 
 def test_a_reset_before_the_first_byte_is_a_lost_connection_and_no_silence(server: ChatServer) -> None:

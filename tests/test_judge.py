@@ -293,6 +293,12 @@ def test_a_limit_that_cannot_be_raised_leaves_the_reply_as_it_was(server: ChatSe
     assert (verdict["score"], verdict["read_by"], verdict["asks"]) == (None, "cut", 2)
 
 
+def test_a_prompt_that_a_filter_refuses_is_a_verdict_withheld_and_no_failed_line(server: ChatServer) -> None:
+    server.usual = Status(400, "The response was filtered", "prompt", "content_filter")
+    verdict = verdict_at(server)
+    assert (verdict["score"], verdict["read_by"], verdict["asks"]) == (None, "filtered", 1)
+
+
 def test_a_reply_that_was_withheld_by_a_filter_is_not_asked_for_again(server: ChatServer) -> None:
     server.usual = Answer(deltas=[], finish="content_filter")
     verdict = verdict_at(server)

@@ -117,7 +117,9 @@ async def _reading(model: Model, asked: Asked, context: Context, paid: list[Toke
     while True:
         try:
             reading = await _ask(model, messages, parameters, foreign, paid, parent, scale)
-        except openai.BadRequestError:
+        except openai.BadRequestError as error:
+            if error.code == "content_filter":  # Azure's, of the prompt: asking again gives nothing else
+                return Reading(None, FILTERED, "filtered", "", asks + 1)
             if reading is None or reading.read_by != "cut":
                 raise
             return replace(reading, asks=asks + 1)  # the higher limit is above the model's

@@ -17,7 +17,7 @@ from flowkit.base.text import clean, in_one_line
 from flowkit.model.configuration import Model
 from flowkit.model.errors import body_of
 from flowkit.model.route import OPENAI, proxy_for
-from flowkit.model.words import address, place, said, without_secrets
+from flowkit.model.words import PAGE, address, place, said, without_secrets
 
 # What a connection raises: httpx2's errors, and aiohttp's where httpx2's transport lets them through.
 BROKEN = (httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError)
@@ -44,15 +44,21 @@ def causes_named(model: Model) -> Iterator[None]:
         raise _broken(model, error.__cause__) from error.__cause__
     except openai.APIStatusError as error:
         words = said(body_of(error), model.service) or "(no words)"
-        is_bare = error.status_code == 404 and not urlsplit(model.service.base_url or OPENAI).path.strip("/")
-        hint = "; does the address need /v1 at its end?" if is_bare and not model.service.api_version else ""
+        hint = _hint(model) if error.status_code in (404, 405) else ""
         _named(error, f"Error code: {error.status_code} - {words}", model, hint)
         raise
     except openai.APIError as error:
         words = said(error.body, model.service)
         what = without_secrets(error.message, model.service)
-        _named(error, f"{what}: {words}" if words else what, model)
+        hint = _hint(model) if isinstance(error.body, str) and PAGE.match(error.body) else ""
+        _named(error, f"{what}: {words}" if words else what, model, hint)
         raise
+
+
+def _hint(model: Model) -> str:
+    """Return what may be wrong with an address where no service of OpenAI's kind is."""
+    has_path = urlsplit(model.service.base_url or OPENAI).path.strip("/")
+    return "" if has_path or model.service.api_version else "; does the address need /v1 at its end?"
 
 
 def is_silence(error: BaseException) -> bool:

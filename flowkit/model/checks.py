@@ -16,6 +16,14 @@ WHOLE_PATHS = {
     "/models": "",
     **dict.fromkeys(("/api/chat", "/api/generate"), "/v1"),  # Ollama's own
 }
+# Services whose address for OpenAI's clients is another one than the address that people copy.
+ELSEWHERE = (
+    (r"(https://[^/]*\.openai\.azure\.com)(/openai)?/?", r"\1/openai/v1"),
+    (r"(https://[^/]*\.services\.ai\.azure\.com)(/api/projects/.*)?/?", r"\1/openai/v1"),
+    (r"(https://generativelanguage\.googleapis\.com)(/v1(beta)?)?/?", r"\1/v1beta/openai"),
+    (r"(https://[^/]*/serving-endpoints)/[^/]+/invocations/?", r"\1"),  # Databricks
+    (r"(https?://[^/]*:11434)/api/?", r"\1/v1"),  # Ollama
+)
 DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)")
 QUOTES = "'\"`\u2018\u2019\u201c\u201d"
 THIS_MACHINE = ("localhost", "host.docker.internal", "host.containers.internal", "0.0.0.0")
@@ -32,13 +40,18 @@ def check_base_url(name: str, address: str) -> None:
         )
     _check_ending(name, parts)
     _check_login(name, parts)
+    for pattern, instead in ELSEWHERE:
+        if found := re.fullmatch(pattern, f"{_root(parts)}{parts.path}"):
+            raise ValueError(f"{name} is not where OpenAI's clients are answered: write {found.expand(instead)}")
 
 
 def check_azure_endpoint(name: str, address: str) -> None:
     """Raise ValueError, with `name` and what to write instead, for what is no endpoint of an Azure OpenAI resource."""
     parts = _split(name, address)
-    if inside := re.search(r"/openai(/|$)", parts.path):
-        raise ValueError(f"{name} must be the address before /openai: write {_before(parts, inside[0])}")
+    if inside := re.search(r"/openai(/|$)|/api/projects/", parts.path):
+        raise ValueError(
+            f"{name} must be the address before {inside[0].rstrip('/')}: write {_before(parts, inside[0])}"
+        )
     _check_ending(name, parts)
     _check_login(name, parts)
     if parts.query:
