@@ -8,7 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 from flowkit.base.printing import speak_plainly
 from flowkit.base.text import clean, in_one_line
@@ -73,7 +73,7 @@ class _Beside(io.TextIOWrapper):
             self._lose("")
 
     def _lose(self, text: str) -> int:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+        _drop(self)
         return len(text)
 
 
@@ -84,7 +84,14 @@ def end_quickly() -> None:
 
 def stop_printing() -> None:
     """Drop what is still to be printed: whoever read has seen enough, and Python would complain at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop(sys.stdout)
+
+
+def _drop(stream: TextIO) -> None:
+    """Let all that is written from now on be lost."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _is_of_openai(error: Exception) -> bool:

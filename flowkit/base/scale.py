@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from numbers import Real
 
 _INTEGER = re.compile(r"([0-9]{1,9})(\.0+)?")  # as judges write it: 4 or 4.0
-
-
 # What judges write for true and false; not 1 and 0: 1 may be meant as the lowest of 1 to 5.
 AS_WORDS = {"pass": 1, "yes": 1, "fail": 0, "no": 0}
 
