@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from flowkit.base.program import exit_code_of
+from flowkit.base.program import exit_code_of, open_output
 from flowkit.run.options import read_options
 from tests.conftest import PROJECT
 from tests.programs import environment_of, free_port
@@ -46,6 +47,26 @@ def test_an_interruption_is_quiet_and_a_fault_of_ours_is_not_hidden(capsys: pyte
     assert capsys.readouterr() == ("", "")
     with pytest.raises(KeyError, match="a fault"):
         exit_code_of(faulty, "flow.py")
+
+
+def test_a_stderr_of_somebody_else_s_is_still_written_to_when_nobody_else_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", (tmp_path / "log").open("w"))
+    open_output()
+    gc.collect()
+    print("told", file=sys.stderr, flush=True)
+    assert (tmp_path / "log").read_text() == "told\n"
+    sys.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_what_cannot_be_told_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", open("/dev/full", "w"))  # noqa: SIM115
+    open_output()
+    for _ in range(3):
+        print("told", file=sys.stderr, flush=True)
+    sys.stderr.close()
 
 
 def test_the_options_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,13 +52,15 @@ def open_output() -> None:
     if not sys.stderr:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     elif type(sys.stderr) is io.TextIOWrapper:  # and nobody else's, such as a notebook's
-        sys.stderr = _Beside(
-            sys.stderr.buffer, sys.stderr.encoding, sys.stderr.errors, line_buffering=sys.stderr.line_buffering
-        )
+        sys.stderr = _Beside(sys.stderr)
 
 
 class _Beside(io.TextIOWrapper):
     """What stands beside the output: lost from where it cannot be written, because a disk is full or nobody reads."""
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        super().__init__(stream.buffer, stream.encoding, stream.errors, line_buffering=stream.line_buffering)
+        self.replaced = stream  # it would close the buffer when nobody has it any more
 
     def write(self, text: str) -> int:
         try:
