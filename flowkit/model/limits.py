@@ -18,7 +18,6 @@ from flowkit.model.start import Start
 from flowkit.model.tries import LastSecond, Try
 
 REST_S = 0.1  # a place whose request was refused stays empty so long: the next would be refused too
-LEAST_PAUSE_S = 0.08  # where a rate was found to be too high
 STEP_S, STEP_REQUESTS, LONGEST_STEP_S = 0.2, 6, 1.0  # a step upwards each 0.2 s, and at low rates each 6 requests
 # What is refused near the end of a run still waits when all others are done. So no higher limit is tried where no new
 # request has come for NEWCOMER_S and those that wait are done within WORK_LEFT_S, and of N places N // SPARE stay free.
@@ -69,8 +68,8 @@ class Limits:
         """Return the seconds until one of `waiting` may be sent: 0 for now, infinity for when one has ended."""
         while self._resting and self._resting[0] <= now_s:
             self._resting.popleft()
-        if now_s < self._pause.until_s:
-            return self._pause.until_s - now_s
+        if (pause_s := self._pause.wait_s(now_s)) > 0:
+            return pause_s
         busy = len(self._open) + len(self._resting)
         is_near_end = self._is_near_end(now_s, waiting)
         if busy >= self.most or (is_near_end and busy + 1 > self._places(is_near_end=True)):
@@ -114,6 +113,7 @@ class Limits:
         self._next_send_s = max(self._next_send_s, now_s - CATCH_UP_S) + 1 / self._per_s.value
         this = Try(self._sent, now_s)
         self._open.add(this)
+        self._pause.sent(this)
         self._admitted += 1
         return this
 
@@ -129,7 +129,7 @@ class Limits:
 
     def admitted(self, this: Try, now_s: float) -> None:
         """Note that the service has begun to answer."""
-        self._pause.admitted(this.started_s)
+        self._pause.admitted(this)
         if this.started_s > self._found_s:
             self._most_in_flight = max(self._most_in_flight, this.beside)
             self._most_last_second = max(self._most_last_second, self._last_second.admitted(now_s))
@@ -156,7 +156,7 @@ class Limits:
         if self._signs.is_more_than_one:
             self._start.refused(now_s)
         is_edge = not is_held and self._signs.is_one_enough and self._is_above_kept(this, now_s)
-        if self._pause.is_again or is_edge or self._signs.are_many:
+        if self._pause.again or is_edge or self._signs.are_many:
             self._found(now_s)
             self._signs.found(is_held)
 
@@ -179,16 +179,16 @@ class Limits:
     def _found(self, now_s: float) -> None:
         """Lower what was found to be a limit, and pause as long as the service has to recover.
 
-        Where it is how many at once, those that end make room, and no pause is needed. Where the first one
-        after a pause is refused, the service may count what it has admitted in the last second.
+        Where it is how many at once, those that end make room, and no pause is needed. Where the first one after
+        a pause is refused, the service may count what it has admitted in the last second.
         """
         last_second = self._last_second.admitted(now_s)
-        if self._pause.is_again and not self._open and not last_second:
+        if self._pause.again and not last_second:
             self._pause.begin_closed(now_s, self._sent)
         elif self._lower(now_s, last_second):
             excess_s = last_second / self._per_s.value - 1
-            pause_s = self._last_second.oldest_leaves_s(now_s) if self._pause.is_again else excess_s
-            self._pause.begin(now_s, min(max(pause_s, LEAST_PAUSE_S), 1.0), self._sent)
+            pause_s = self._last_second.oldest_leaves_s(now_s) if self._pause.again else excess_s
+            self._pause.begin(now_s, pause_s, self._sent)
         else:
             self._resting.clear()
         self._found_s = now_s
@@ -214,7 +214,7 @@ class Limits:
             if now_s - self._since_s >= 1:
                 self._since_s, self._admitted = now_s, 0
         self._at_once.risen_s = self._per_s.risen_s = -math.inf  # no trial is under way
-        if not self._pause.is_again:
+        if not self._pause.again:
             self._most_last_second = last_second
         self._start.end()
         return is_rate
@@ -235,7 +235,7 @@ class Limits:
             if last_second > kept:
                 return kept + PART * (last_second - kept)
             return min(rate, kept if not self._signs.held_refused else MARGIN * kept)
-        if self._pause.is_again:  # fewer were sent in the last second because we paused
+        if self._pause.again:  # fewer were sent in the last second because we paused
             return min(MARGIN * self._most_last_second, kept)
         return min(MARGIN * rate, self._per_s.value)
 

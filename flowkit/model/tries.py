@@ -43,6 +43,9 @@ class LastSecond:
 
     def oldest_leaves_s(self, now_s: float) -> float:
         """Return the seconds until the oldest of them is a second old at the service, where it came a little later."""
+        while self._tries and self._tries[0].refused:
+            self._refused -= 1
+            self._tries.popleft()
         return self._tries[0].posted_s + ON_ITS_WAY_S + 1 - now_s if self._tries else 0.0
 
     def admitted(self, now_s: float) -> int:
