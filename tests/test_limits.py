@@ -187,7 +187,7 @@ def test_so_it_is_where_answers_are_long(
 def test_a_minute_s_limit_is_waited_for_with_few_questions(rate: int, takes_s: float) -> None:
     run = Run(fixed_windows(rate, of_s=60), requests=4 * rate, takes_s=takes_s)
     assert run.done_s[-1] <= 4 * 60 + takes_s  # the first window is open for 38 s, the last one need not be
-    assert run.share_refused <= 0.06
+    assert run.share_refused <= 0.08
 
 
 @pytest.mark.parametrize("uneven", [0.0, 0.5])

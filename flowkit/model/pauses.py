@@ -28,8 +28,8 @@ class Pause:
         self._told_until_s = self._told_s = math.inf  # the earliest end that a Retry-After named, and when it did
 
     def wait_s(self, now_s: float) -> float:
-        """Return the seconds until one may be sent; where a pause was too short, the next one's first goes alone."""
-        is_alone = self.again and self._first_s < math.inf
+        """Return the seconds until one may be sent; after two that were too short the first goes alone."""
+        is_alone = self.again > 1 and self._first_s < math.inf
         return max(self.until_s, self._first_s + ALONE_S if is_alone else 0.0) - now_s
 
     def sent(self, this: Try) -> None:
