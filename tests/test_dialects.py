@@ -314,6 +314,12 @@ def test_token_counts_are_found_under_other_names(server: ChatServer, end: dict[
     assert reply.usage == {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
 
 
+@pytest.mark.parametrize("strange", [5, [1], [{"usage": 1}], {"usage": [1]}], ids=str)
+def test_what_is_no_count_of_tokens_costs_no_answer(server: ChatServer, strange: Any) -> None:
+    text, reply = complete(server, b"".join(stream({**chunk("Hello"), "x_groq": strange}, chunk(finish="stop"))))
+    assert (text, reply.usage or {}) == ("Hello", {})
+
+
 def test_how_an_answer_ended_may_be_told_in_gemini_s_way(server: ChatServer) -> None:
     cut = {"choices": [{"delta": {"content": "Hello"}, "finish_reason": None, "finishReason": "MAX_TOKENS"}]}
     text, reply = complete(server, b"".join(stream(cut)))

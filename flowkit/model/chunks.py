@@ -13,7 +13,7 @@ import openai
 
 from flowkit.base.text import clean
 from flowkit.model.events import Event, EventReader
-from flowkit.model.reply import Reply, counts, note_beside
+from flowkit.model.reply import Reply, counts, note_beside, usage_in
 from flowkit.model.within import NothingCameError, as_refused
 from flowkit.model.words import has_words, is_error
 
@@ -155,7 +155,7 @@ class ReplyReader:
             raise self._wrong("a chunk of the stream", "an object", frame)
         if is_error(frame):
             raise self._error("the service reports an error", frame)
-        if usage := frame.get("usage") or (frame.get("x_groq") or {}).get("usage"):
+        if usage := usage_in(frame):
             self._reply.usage = counts(usage)
         if self._reply.model is None and isinstance(name := frame.get("model"), str):
             self._reply.model = clean(name) or None

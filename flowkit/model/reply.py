@@ -53,6 +53,12 @@ def note_beside(reply: Reply, message: JsonObject) -> None:
                 reply.arguments.append(clean(arguments))
 
 
+def usage_in(frame: JsonObject) -> object:
+    """Return what a chunk or a whole reply says of tokens; Groq's last chunk says it in "x_groq"."""
+    inner = frame.get("x_groq")
+    return frame.get("usage") or (inner.get("usage") if isinstance(inner, dict) else None)
+
+
 def counts(usage: object) -> dict[str, int]:
     """Return the token counts that a service sent."""
     if not isinstance(usage, dict):
