@@ -189,6 +189,7 @@ def test_a_model_shows_no_key_and_pickles() -> None:
             "\u201cgpt-4o\u201d",
             r"the name of the model .* U\+201C LEFT DOUBLE QUOTATION MARK",
         ),
+        ("OPENAI_MODEL", "gpt-4o\u201d", r"the name of the model .* U\+201D RIGHT DOUBLE QUOTATION MARK"),
         ("OPENAI_MODEL", "${M}", "the environment: OPENAI_MODEL refers to another variable"),
         ("OPENAI_BASE_URL", "localhost:11434/v1", "OPENAI_BASE_URL must be an address that begins with http"),
         ("OPENAI_BASE_URL", "sk-do-not-show", "OPENAI_BASE_URL must be an address"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,7 @@ def test_what_cannot_be_told_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     open_output()
     for _ in range(3):
         print("told", file=sys.stderr, flush=True)
+    assert os.path.samestat(os.fstat(sys.stderr.fileno()), os.stat(os.devnull))
     sys.stderr.close()
 
 

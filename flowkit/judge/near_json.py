@@ -15,7 +15,7 @@ from flowkit.base.json_text import JsonObject
 QUOTED = 100  # characters of a reply that a message may repeat
 _LITERALS = {"True": "true", "False": "false", "None": "null", "TRUE": "true", "FALSE": "false", "NULL": "null"}
 _SIGNS = str.maketrans({"\uff1a": ":", "\uff0c": ",", **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", "")})  # Chinese
-_BESIDE = re.compile(r"(?:\\[nrt])+|(?<=\d)\.(?=\Z)")  # outside strings: a line break in two signs, the point of "4."
+_NOISE = re.compile(r"(?:\\[nrt])+|(?<=\d)\.(?=\Z)")  # outside strings: a line break in two signs, the point of "4."
 MOST_BRACES = 5  # that are prose; each costs another look at all that follows
 
 # JSON has a meaning for \n, \r and \t; before the rest of these names they are the backslash of a LaTeX command.
@@ -182,7 +182,7 @@ def _as_json(text: str) -> str:
 
 def _plain(token: str) -> str:
     """Return what stands outside strings as JSON writes it."""
-    token = _BESIDE.sub("", token.translate(_SIGNS))
+    token = _NOISE.sub("", token.translate(_SIGNS))
     return _LITERALS.get(token, token)
 
 

@@ -72,18 +72,18 @@ def check_key(name: str, key: str) -> None:
     if re.search(r"\s", key):
         raise ValueError(f"{name} has a blank or a line break inside: {again}")
     if strange := re.search(r"[^!-~]", key):
-        said = f"U+{ord(strange[0]):04X} {unicodedata.name(strange[0], '')}".rstrip()
-        raise ValueError(f"{name} has a character that no key has, {said}, at position {strange.start() + 1}: {again}")
+        raise ValueError(
+            f"{name} has a character that no key has, {_called(strange[0])}, at position {strange.start() + 1}: {again}"
+        )
     if key[0] in QUOTES or key[-1] in QUOTES:
         raise ValueError(f"{name} has quotes around it: {again}")
 
 
 def check_model(name: str) -> None:
     """Raise ValueError for a model's name with characters that nobody sees, or in quotes, as copied from a page."""
-    strange = next((each for each in name if unicodedata.category(each) in ("Cc", "Cf")), "")
-    if name and (strange or name[0] in QUOTES or name[-1] in QUOTES):
-        said = f"U+{ord(strange or name[0]):04X} {unicodedata.name(strange or name[0], '')}".rstrip()
-        raise ValueError(f"the name of the model has a character that no name has, {said}: write it anew")
+    at_ends = (each for each in (name[:1], name[-1:]) if each and each in QUOTES)
+    if strange := next(filter(_is_unseen, name), "") or next(at_ends, ""):
+        raise ValueError(f"the name of the model has a character that no name has, {_called(strange)}: write it anew")
 
 
 def checked_limit(name: str, limit: str, value: Any) -> float | int:
@@ -124,14 +124,22 @@ def _split(name: str, address: str) -> SplitResult:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number, half an IPv6 address
         usable = False
-    unseen = next((each for each in address if each.isspace() or unicodedata.category(each) in ("Cc", "Cf")), "")
+    unseen = next((each for each in address if each.isspace() or _is_unseen(each)), "")
     if not usable or unseen:
-        found = f", as U+{ord(unseen):04X} {unicodedata.name(unseen, '')}".rstrip() if unseen else ""
+        found = f", as {_called(unseen)}" if unseen else ""
         raise ValueError(
             f"{name} must be an address that begins with http:// or https:// and has no blanks{found}; "
             "write for example https://host/v1 or http://127.0.0.1:11434/v1"
         )
     return parts
+
+
+def _is_unseen(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf")
+
+
+def _called(character: str) -> str:
+    return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
 
 
 def _check_ending(name: str, parts: SplitResult) -> None:

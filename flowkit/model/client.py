@@ -20,7 +20,7 @@ from flowkit.model.checks import without_chat_path
 from flowkit.model.configuration import Service
 from flowkit.model.errors import is_used_up
 from flowkit.model.pace import Pace
-from flowkit.model.route import OPENAI, certificates_for, proxy_for
+from flowkit.model.route import OPENAI, certificates_for, is_same_server, proxy_for
 from flowkit.model.waits import retry_after_s, told_in_words_s
 
 log = logging.getLogger(__name__)
@@ -145,9 +145,8 @@ def _refuse_redirect(response: httpx2.Response) -> None:
     asked = response.request.url
     target = asked.join(response.headers["location"])
     server = f"{target.scheme}://{target.netloc.decode()}"
-    same = target.host == asked.host and _port(target) == _port(asked) and target.scheme == asked.scheme
     upgraded = target.host == asked.host and (asked.scheme, target.scheme) == ("http", "https")
-    if not (same or upgraded):
+    if not (upgraded or is_same_server(str(target), str(asked))):
         raise openai.APIError(
             f"the service redirects to another server, {server}, and nothing was "
             "sent there; if you trust it, write that address into the configuration",
@@ -161,7 +160,3 @@ def _refuse_redirect(response: httpx2.Response) -> None:
             response.request,
             body=None,
         )
-
-
-def _port(url: httpx2.URL) -> int | None:
-    return url.port or {"http": 80, "https": 443}.get(url.scheme)

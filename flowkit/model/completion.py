@@ -26,8 +26,8 @@ from flowkit.model.pace import Place
 from flowkit.model.reply import Reply
 from flowkit.model.spans import record_answer, request_span
 from flowkit.model.timing import Timing
-from flowkit.model.waits import again_after_s, may_ask_again
-from flowkit.model.within import NothingCameError, was_within
+from flowkit.model.waits import again_after_s
+from flowkit.model.within import is_for_now
 from flowkit.prompt.history import Message
 
 if sys.version_info >= (3, 11):
@@ -216,17 +216,12 @@ async def _send(
         reply.format = refusals.format_of(sent)
         try:
             return await place.ask(post)
-        except openai.APIConnectionError as error:
-            if not isinstance(error, NothingCameError) or again >= model.service.max_retries:
-                raise
-            await asyncio.sleep(again_after_s(None, again))
-            again += 1
         except openai.APIError as error:
-            if was_within(error) and again < model.service.max_retries and may_ask_again(error, patience_s):
+            if again < model.service.max_retries and is_for_now(error, patience_s):
                 await asyncio.sleep(again_after_s(error, again))
                 again += 1
                 continue
-            if not refusals.learn(refused, model, sent, error):
+            if isinstance(error, openai.APIConnectionError) or not refusals.learn(refused, model, sent, error):
                 raise
             log.info("%s refuses a parameter, asking without it", model.name)
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flowkit.model.checks import shown
-from flowkit.model.route import certificates_for, proxy_for
+from flowkit.model.route import certificates_for, is_same_server, proxy_for
 
 TIMEOUT_S = 5.0
 MOST_NAMED = 10
@@ -50,7 +50,7 @@ def _listed(base_url: str, api_key: str) -> list[str] | None:
         ) as client:
             headers = {"authorization": f"Bearer {api_key}"}
             answer = client.get(url, headers=headers)
-            if answer.next_request and _same_server(answer.next_request.url, answer.url):
+            if answer.next_request and is_same_server(str(answer.next_request.url), url):
                 answer = client.get(answer.next_request.url, headers=headers)
         body: Any = answer.json() if answer.is_success else None
     except (httpx2.ConnectError, httpx2.ConnectTimeout):
@@ -75,7 +75,3 @@ def _names(body: Any) -> list[str] | None:
     names = [each for each in ids if isinstance(each, str) and each]
     chat = [name for name in names if not NO_CHAT.search(name)]
     return (chat or names) if ids or not models else None
-
-
-def _same_server(one: Any, other: Any) -> bool:
-    return bool((one.scheme, one.netloc) == (other.scheme, other.netloc))

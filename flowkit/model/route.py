@@ -29,6 +29,12 @@ def check_route(address: str) -> None:
         certificates_for(address)
 
 
+def is_same_server(one: str, other: str) -> bool:
+    """Say whether two addresses lead to the same port of the same host, in the same way."""
+    first, second = urlsplit(one), urlsplit(other)
+    return (first.scheme, first.hostname, _port(first)) == (second.scheme, second.hostname, _port(second))
+
+
 def proxy_for(address: str) -> Proxy | None:
     """Return the environment's proxy for `address`; None for this machine, which a proxy could not reach.
 
@@ -71,6 +77,10 @@ def certificates_for(address: str) -> ssl.SSLContext:
             f"SSL_CERT_FILE={path} must be a file of certificates in PEM format ({error.strerror or error}): "
             "correct the path, or unset SSL_CERT_FILE for the system's certificates"
         ) from None
+
+
+def _port(url: SplitResult) -> int | None:
+    return url.port or {"http": 80, "https": 443}.get(url.scheme)
 
 
 def _nobody() -> ssl.SSLContext:

@@ -43,10 +43,8 @@ class LastSecond:
 
     def oldest_leaves_s(self, now_s: float) -> float:
         """Return the seconds until the oldest of them is a second old at the service, where it came a little later."""
-        while self._tries and self._tries[0].refused:
-            self._refused -= 1
-            self._tries.popleft()
-        return self._tries[0].posted_s + ON_ITS_WAY_S + 1 - now_s if self._tries else 0.0
+        oldest_s = next((each.posted_s for each in self._tries if not each.refused), None)
+        return 0.0 if oldest_s is None else oldest_s + ON_ITS_WAY_S + 1 - now_s
 
     def admitted(self, now_s: float) -> int:
         """Return how many were sent in the last second and have not been refused so far."""

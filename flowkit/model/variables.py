@@ -21,8 +21,8 @@ def read_variables() -> ChainMap[str, str]:
     """Return the environment's variables, in front of those of `.env`: the environment wins, and blanks are unset.
 
     `.env` is the working directory's, else the project's; folders above are not searched, and one that is a folder
-    itself is a virtual environment. Quotes around a value of the
-    environment are taken off: `docker run --env-file` leaves them there.
+    itself is a virtual environment. Quotes around a value of the environment are taken off: `docker run --env-file`
+    leaves them there.
     Raises ValueError for a file that is not UTF-8 text (UTF-16 is read where a byte-order mark says so), for a line of
     it that is no NAME=value, and for an empty folder: Docker makes one where there is no file of that name.
     """

@@ -55,7 +55,7 @@ def may_ask_again(error: openai.APIStatusError, patience_s: float) -> bool:
     return wait_s is None or wait_s <= patience_s
 
 
-def again_after_s(error: openai.APIStatusError | None, refused: int) -> float:
-    """Return the seconds after which a request is sent again that was refused so often before. None: without a word."""
-    told_s = retry_after_s(error.response) if error else None
+def again_after_s(error: openai.APIError, refused: int) -> float:
+    """Return the seconds after which a request is sent again that was refused so often before."""
+    told_s = retry_after_s(error.response) if isinstance(error, openai.APIStatusError) else None
     return min(FIRST_WAIT_S * 2**refused, LONGEST_WAIT_S) if told_s is None else max(told_s, 0.0)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from typing import TypeGuard
 
 import httpx2
 import openai
 
-from flowkit.model.waits import told_in_words_s
+from flowkit.model.waits import may_ask_again, told_in_words_s
 
 NAMES = ("code", "status_code", "status", "type")  # OpenRouter and LiteLLM; MiniMax; Gemini; Anthropic
 TOO_MANY = re.compile(r"rate.?limit|throttl|too.?many.?requests|resource.?exhausted", re.IGNORECASE)
@@ -40,9 +39,11 @@ def as_refused(error: openai.APIError) -> openai.APIError:
     return kind(error.message, response=response, body=error.body)
 
 
-def was_within(error: openai.APIError) -> TypeGuard[openai.APIStatusError]:
-    """Say whether it was made here: openai's client took it for an answer, and has not asked again."""
-    return isinstance(error, openai.APIStatusError) and "within" in error.response.extensions
+def is_for_now(error: openai.APIError, patience_s: float) -> bool:
+    """Say whether asking again may help, and openai's client has not done so: it took the reply for an answer."""
+    if isinstance(error, openai.APIStatusError):
+        return "within" in error.response.extensions and may_ask_again(error, patience_s)
+    return isinstance(error, NothingCameError)
 
 
 def _status_of(body: object) -> int:

@@ -65,7 +65,7 @@ def _interval(ends: tuple[float, float] | None) -> str:
 
 def _cell(text: str) -> str:
     """Return `text` so that no part of it is Markdown: no image, no link, no end of the cell."""
-    return re.sub(r"[^\w\s.,:;%=+-]", lambda sign: f"&#{ord(sign[0])};", in_one_line(text, SHOWN)).replace("_", "&#95;")
+    return re.sub(r"[^\w\s.,:;%=+-]|_", lambda sign: f"&#{ord(sign[0])};", in_one_line(text, SHOWN))
 
 
 def _escaped(text: str) -> str:
