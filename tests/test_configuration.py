@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pickle
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -469,6 +473,40 @@ def test_the_only_model_of_a_server_is_taken_and_it_is_asked_once(
     setenv(monkeypatch, OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY=KEY)
     assert [resolve().name, resolve(judge=True).name] == [name, name]
     assert [(seen.path, seen.headers["authorization"]) for seen in server.listings] == [("/v1/models", f"Bearer {KEY}")]
+
+
+@contextmanager
+def redirecting(target: str) -> Iterator[str]:
+    """Serve one model at /models/, and a redirect to `target` at /models, as FastAPI does; yield the address."""
+
+    class Listing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = json.dumps(models("behind-a-redirect")).encode()
+            self.send_response(200 if self.path == "/v1/models/" else 307)
+            self.send_header("location", target)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Listing) as listing:
+        threading.Thread(target=listing.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listing.server_address[1]}/v1"
+        listing.shutdown()
+
+
+def test_a_list_of_models_is_followed_on_its_own_server_alone(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    server.models = models("of-another-server")
+    for target, name in (("/v1/models/", "behind-a-redirect"), (f"{server.base_url}/models", "gpt-4o-mini")):
+        with redirecting(target) as address:
+            monkeypatch.setenv("OPENAI_BASE_URL", address)
+            assert resolve().name == name
+    assert server.listings == []
 
 
 def test_a_choice_of_models_is_left_to_the_person(server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
