@@ -23,6 +23,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, Trace
 
 from check_list import EvalFlow
 from flow import ChatFlow
+from flowkit.base import tracing
 from tests import programs
 from tests.chat_server import USAGE, Act, Answer, ChatServer, Hang, Status
 from tests.notebook import copy_of_project
@@ -257,6 +258,12 @@ def test_answers_read_in_turns_keep_their_trees_and_their_readers_spans_apart(se
         assert parent(flow) is None
         assert parent(prompt) == parent(model) == number(flow)
         assert kept(flow, "inputs")["question"] == kept(prompt, "inputs")["question"]
+
+
+def test_a_span_that_a_sampler_drops_is_the_current_one_too_so_that_what_is_below_is_dropped() -> None:
+    dropped = NonRecordingSpan(SpanContext(trace_id=1, span_id=2, is_remote=False, trace_flags=TraceFlags(0)))
+    with tracing.current(dropped):
+        assert trace.get_current_span() is dropped
 
 
 def test_an_evaluation_is_one_tree_of_its_checks_and_their_models(server: ChatServer, spans: Spans) -> None:

@@ -10,7 +10,7 @@ import inspect
 import json
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, nullcontext
 from typing import Any, TypeVar, cast
 
 from opentelemetry.trace import (
@@ -99,6 +99,8 @@ def trace(function: F) -> F:
 
 def current(opened: Span) -> Any:
     """Make the span the current one for a block: what is recorded in it is below."""
+    if not opened.get_span_context().is_valid:  # nobody records, so nothing is below it
+        return nullcontext()
     return use_span(opened, record_exception=False, set_status_on_exception=False)
 
 
