@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import zlib
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -56,6 +57,14 @@ def whole(message: Any, finish: Any = "stop") -> bytes:
 def complete(server: ChatServer, raw: bytes, kind: str = "application/json") -> tuple[str, Reply]:
     server.script = [Raw([raw], kind=kind)]
     return asyncio.run(complete_text(model_at(server), QUESTION, {}))
+
+
+def test_a_stream_that_a_proxy_has_packed_is_read_piece_by_piece(server: ChatServer) -> None:
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)  # gzip
+    pieces = stream(chunk("Hello"), chunk(" there."), chunk(finish="stop"))
+    packed = [packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH) for piece in pieces]
+    server.usual = Raw([*packed, packer.flush()], kind="text/event-stream\r\ncontent-encoding: gzip")
+    assert read(model_at(server)) == ["Hello", " there."]
 
 
 @pytest.mark.parametrize(

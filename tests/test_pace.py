@@ -6,16 +6,19 @@ import asyncio
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
+from flowkit.base.start_gate import in_turn
 from flowkit.model.completion import complete_text
 from flowkit.model.configuration import Model, Service
 from flowkit.model.errors import hopeless
-from flowkit.model.pace import Pace
+from flowkit.model.limits import Limits
+from flowkit.model.pace import Pace, Place
 from flowkit.model.waits import told_in_words_s
 from flowkit.prompt.history import Message
 from tests.chat_server import Answer, ChatServer, Status
@@ -77,6 +80,24 @@ def test_a_freed_place_wakes_only_who_can_go() -> None:
         return pace.woken
 
     assert asyncio.run(main()) <= 1000
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_once_a_limit_is_known_a_free_place_is_used_at_once(known: bool) -> None:
+    async def waits() -> bool:
+        pace, now_s = Pace(), time.monotonic()
+        pace.limits = limits = Limits(8)
+        for _ in range(8 * known):
+            limits.refused(limits.sent(now_s), now_s, None)
+        await in_turn()  # somebody else starts in this iteration of the loop
+        start = Place(pace).start()
+        with suppress(StopIteration):
+            start.send(None)
+            start.close()
+            return True
+        return False
+
+    assert asyncio.run(waits()) is not known
 
 
 def test_who_is_cancelled_while_waiting_leaves_its_turn_to_others() -> None:

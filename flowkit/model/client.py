@@ -102,6 +102,8 @@ def _build(service: Service) -> AsyncOpenAI:
 
     async def check(response: httpx2.Response) -> None:
         """Let fail at once what must not be retried here, and a redirect that leads to another server."""
+        if response.is_success:
+            return
         if response.has_redirect_location:
             _refuse_redirect(response)
         wait_s, is_ours = retry_after_s(response), False

@@ -16,7 +16,6 @@ from openai import AsyncOpenAI, AsyncStream
 from opentelemetry.trace import Span
 
 from flowkit.base.json_text import JsonObject
-from flowkit.base.start_gate import in_turn
 from flowkit.model import refusals
 from flowkit.model.causes import BROKEN, causes_named, is_silence
 from flowkit.model.chunks import ReplyReader
@@ -147,7 +146,7 @@ async def _pieces(response: httpx2.Response, reply: Reply, farewell_s: float) ->
     farewell_s: how long what comes after the answer's end may take.
     """
     async with aclosing(response):
-        reader, received = ReplyReader(reply, response.request), response.aiter_bytes()
+        reader, received = ReplyReader(reply, response.request), _bytes_of(response)
         chunks, until_s = 0, None
         while not reader.done:
             try:
@@ -167,6 +166,13 @@ async def _pieces(response: httpx2.Response, reply: Reply, farewell_s: float) ->
             await _drain(received)
         for piece in reader.end():
             yield piece
+
+
+def _bytes_of(response: httpx2.Response) -> AsyncIterator[bytes]:
+    """Return the bytes as they come; what is not packed goes past the three readers of httpx2, each a step a chunk."""
+    if "content-encoding" in response.headers or not isinstance(response.stream, httpx2.AsyncByteStream):
+        return response.aiter_bytes()
+    return aiter(response.stream)
 
 
 async def _next(received: AsyncIterator[bytes], until_s: float | None) -> bytes | None:
@@ -202,7 +208,7 @@ async def _send(
     takes a keep-alive for a broken chunk. `chat.completions.create` would do the same, but promptflow replaces it by
     one whose span never ends when a stream is left or fails.
     """
-    await in_turn()
+    await place.start()
     reply.timing.turn()
     refused, again, patience_s = refusals.refused_by(model), 0, model.service.give_up_after_s
 

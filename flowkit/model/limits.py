@@ -36,8 +36,8 @@ LATELY_S, LATELY = 0.15, 10  # but while a service refuses what is too much, so 
 class Limits:
     """The limits of one service as far as they are known, and the requests under way.
 
-    most: what the caller allows at once. A request `came`, gets its place (`sent`), goes out (`posted`), is `admitted`
-    or `refused`, and has `ended`; `wait_s` says when the next one may go.
+    most: what the caller allows at once. start: is over once a limit is known. A request `came`, gets its place
+    (`sent`), goes out (`posted`), is `admitted` or `refused`, and has `ended`; `wait_s` says when the next may go.
     """
 
     def __init__(self, most: int) -> None:
@@ -46,7 +46,7 @@ class Limits:
         self._open = set[Try]()  # sent, and neither refused nor ended
         self._resting = deque[float]()  # when a place becomes free whose request was refused
         self._last_second = LastSecond()
-        self._start, self._pause, self._signs = Start(), Pause(), Signs()
+        self.start, self._pause, self._signs = Start(), Pause(), Signs()
         self._sent = self._posted = 0  # `_posted`: or over without it
         self._came_s = self._next_send_s = -math.inf
         self._first_s = self._since_s = 0.0  # the first request; since when `_admitted` counts
@@ -74,7 +74,7 @@ class Limits:
         is_near_end = self._is_near_end(now_s, waiting)
         if busy >= self.most or (is_near_end and busy + 1 > self._places(is_near_end=True)):
             return self._resting[0] - now_s if self._resting else math.inf
-        if (start_s := self._start.wait_s(now_s, busy, self._sent - self._posted)) > 0:
+        if (start_s := self.start.wait_s(now_s, busy, self._sent - self._posted)) > 0:
             return start_s
         if busy + 1 > self._places():
             self._try_more(self._at_once, now_s)
@@ -154,7 +154,7 @@ class Limits:
         is_held = not self._tried(now_s)
         self._signs.refused(this, is_held)
         if self._signs.is_more_than_one:
-            self._start.refused(now_s)
+            self.start.refused(now_s)
         is_edge = not is_held and self._signs.is_one_enough and self._is_above_kept(this, now_s)
         if self._pause.again or is_edge or self._signs.are_many:
             self._found(now_s)
@@ -216,7 +216,7 @@ class Limits:
         self._at_once.risen_s = self._per_s.risen_s = -math.inf  # no trial is under way
         if not self._pause.again:
             self._most_last_second = last_second
-        self._start.end()
+        self.start.end()
         return is_rate
 
     def _exceeded(self, last_second: int) -> Ceiling | None:

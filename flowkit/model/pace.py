@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import openai
 
+from flowkit.base.start_gate import in_turn
 from flowkit.model.errors import is_loading, is_overloaded
 from flowkit.model.limits import Limits
 from flowkit.model.tries import Try
@@ -103,6 +104,15 @@ class Place:
         """Wait for the place."""
         if self._limits is not None:
             self._try = await self._pace.wait(self._limits, first)
+
+    async def start(self) -> None:
+        """Wait until the event loop has time for one more start.
+
+        Not where the service's limit is known: places come free one by one there, and each moment that one is empty
+        is lost.
+        """
+        if self._limits is None or not self._limits.start.is_over:
+            await in_turn()
 
     def give_back(self) -> None:
         """Leave the place to the next one."""

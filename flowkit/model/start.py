@@ -14,6 +14,11 @@ class Start:
     def __init__(self) -> None:
         self._at_once, self._next_s = float(FIRST_AT_ONCE), 0.0
 
+    @property
+    def is_over(self) -> bool:
+        """Say whether a limit is known."""
+        return self._at_once == math.inf
+
     def wait_s(self, now_s: float, busy: int, not_posted: int) -> float:
         """Return the seconds until one more may be sent. not_posted: of the `busy`, those not yet on their way."""
         if busy < self._at_once:
