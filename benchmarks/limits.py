@@ -211,8 +211,9 @@ def report(cases: Sequence[str]) -> str:
 {AT_ONCE} answers in flight as far as the service allows; an answer takes {ANSWER_S:.2f} s. "s at least" is what the
 limit, or the service's own waits, allow at best. bare: one openai client that waits as it is told, as often as it
 takes. ours: `flow.ChatFlow` with `max_in_flight`, as in a batch. told: the same, told the limit before: what learning
-it costs is the difference. All are made before the time starts. Medians of {ROUNDS} rounds, all ways in turn; a case of
-{LONG_S:.0f} s or more was run once. "refused" is the share of all requests that the service answered with 429.
+it costs is the difference. All are made before the time starts, and what was loaded by then is kept from Python's
+search for cycles, as `batch.py` has it. Medians of {ROUNDS} rounds, all ways in turn; a case of {LONG_S:.0f} s or
+more was run once. "refused" is the share of all requests that the service answered with 429.
 
 {table.markdown(header, rows)}
 
