@@ -135,10 +135,15 @@ class EvalFlow:
         return await fitted(self._asked(answer, statement, scale), context, name, budget, factor_of(self.model))
 
     def messages(
-        self, answer: str, statement: str, context: Context = NOTHING_ELSE, scale: Scale = FIVE
+        self,
+        answer: str,
+        statement: str,
+        context: Context = NOTHING_ELSE,
+        scale: Scale = FIVE,
+        mark: Optional[str] = None,
     ) -> list[dict[str, str]]:
-        """Return the prompt that the judge is sent first, with the whole context."""
-        return self._asked(answer, statement, scale).messages(context)
+        """Return the prompt that the judge is sent first, with the whole context. mark: a new one where it is None."""
+        return self._asked(answer, statement, scale).messages(context, mark)
 
     def _asked(self, answer: str, statement: str, scale: Scale) -> Asked:
         return Asked(self.prompt, answer, statement, EXAMPLES, scale)

@@ -15,6 +15,7 @@ from flowkit.base.scale import FIVE, Scale
 from flowkit.data.records import Line, Tokens
 from flowkit.judge.asking import most_tokens
 from flowkit.judge.context import Context
+from flowkit.judge.messages import COUNTED_MARK
 from flowkit.model.configuration import Model, is_offline
 from flowkit.model.token_factor import factor_of
 from flowkit.prompt.budget import fitted_messages, prompt_tokens
@@ -152,9 +153,9 @@ def _rate(flow: Any) -> Rate | None:
 
 
 async def _verdict_prompt(eval_flow: Any, answer: str, statement: str, scale: Scale, context: Context) -> int:
-    """Return the tokens of the judge's first prompt."""
+    """Return the most tokens of the judge's first prompt, whose mark is new each time."""
     shown = await eval_flow.fitted(answer, statement, context, scale)
-    return await _counted(eval_flow.model, eval_flow.messages(answer, statement, shown, scale))
+    return await _counted(eval_flow.model, eval_flow.messages(answer, statement, shown, scale, COUNTED_MARK))
 
 
 async def _counted(model: Model, messages: list[Message]) -> int:
