@@ -32,7 +32,7 @@ def check_route(address: str) -> None:
 def is_same_server(one: str, other: str) -> bool:
     """Say whether two addresses lead to the same port of the same host, in the same way."""
     first, second = urlsplit(one), urlsplit(other)
-    return (first.scheme, first.hostname, _port(first)) == (second.scheme, second.hostname, _port(second))
+    return (first.scheme, first.hostname, port_of(first)) == (second.scheme, second.hostname, port_of(second))
 
 
 def proxy_for(address: str) -> Proxy | None:
@@ -79,7 +79,8 @@ def certificates_for(address: str) -> ssl.SSLContext:
         ) from None
 
 
-def _port(url: SplitResult) -> int | None:
+def port_of(url: SplitResult) -> int | None:
+    """Return the port that an address names, else that of http or https; None for another scheme without one."""
     return url.port or {"http": 80, "https": 443}.get(url.scheme)
 
 

@@ -14,9 +14,9 @@ from flowkit.base import genai, tracing
 from flowkit.base.json_text import JsonObject
 from flowkit.model.configuration import Model, Service
 from flowkit.model.reply import Reply
+from flowkit.model.route import OPENAI, port_of
 from flowkit.prompt.history import Message
 
-OPENAI = "https://api.openai.com"
 PARAMETERS = {
     "max_tokens": genai.REQUEST_MAX_TOKENS,
     "max_completion_tokens": genai.REQUEST_MAX_TOKENS,
@@ -90,7 +90,7 @@ def _provider(service: Service) -> str:
 
 def _server(service: Service) -> tuple[str | None, int | None]:
     address = urlsplit(service.base_url or OPENAI)
-    return address.hostname, address.port or {"http": 80, "https": 443}.get(address.scheme)
+    return address.hostname, port_of(address)
 
 
 def _message(message: Message | Mapping[str, str]) -> JsonObject:
